@@ -1,0 +1,15 @@
+//! What halfopen answers: findings with their evidence and gaps, and the answers of the verbs.
+//! Rooms fill these types; CLI, pages and agents only show them.
+
+mod finding;
+mod lookup;
+mod why;
+
+pub use finding::{Effect, Evidence, EvidenceRef, Finding, Gap, Share, Strength};
+pub use lookup::{
+    Candidate, FindAnswer, Matched, SpanFault, TimelineEntry, TraceAnswer, TraceEvent, TraceSpan,
+};
+pub use why::{
+    AfterChange, BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Onset, Scope,
+    Verdict, VersionSplit, WhyAnswer,
+};

@@ -1,0 +1,192 @@
+//! The answer of `why`.
+
+use crate::answer::finding::{Evidence, Gap, Share, Strength};
+use crate::id::{SpanId, TraceId};
+use crate::time::{TimeRange, UnixNanos};
+
+/// The answer to: why do these requests fail?
+#[derive(Clone, PartialEq, Debug)]
+pub struct WhyAnswer {
+    /// Which requests the answer is about.
+    pub scope: Scope,
+    /// The time it looked at.
+    pub window: TimeRange,
+    /// What failing requests were compared with.
+    pub baseline: BaselineKind,
+    /// The overall outcome.
+    pub verdict: Verdict,
+    /// Failing requests of all, since the onset where there is one, else in the window.
+    pub failing: Share,
+    /// Failing requests before the onset or in the baseline window.
+    pub before: Option<Share>,
+    /// When it began.
+    pub onset: Option<Onset>,
+    /// Causes, the strongest first.
+    pub causes: Vec<Cause>,
+    /// What was looked at and excluded, each with its reason.
+    pub ruled_out: Vec<String>,
+    /// What could not be known.
+    pub gaps: Vec<Gap>,
+    /// Spans that the answer was computed over.
+    pub spans: u64,
+    /// Other kinds of requests that fail too, with their share; ask about them one by one.
+    pub also_failing: Vec<(Scope, Share)>,
+    /// Commands to go on with, the best one first.
+    pub next: Vec<String>,
+}
+
+/// What a set of requests has in common: the service that took them and what was asked.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Scope {
+    /// The service; `None` for all.
+    pub service: Option<String>,
+    /// The operation, `POST /checkout` or a span name; `None` for all.
+    pub operation: Option<String>,
+}
+
+/// The overall outcome.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Something stands out: see the causes.
+    Explained,
+    /// Requests fail, but nothing tells them from the healthy ones.
+    Unexplained,
+    /// Too little to say anything.
+    NotEnoughEvidence,
+    /// No request fails.
+    Healthy,
+}
+
+/// What failing requests are compared with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BaselineKind {
+    /// Healthy requests of the same window.
+    HealthyPeers,
+    /// Requests of another window.
+    Window(TimeRange),
+}
+
+/// When it began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Onset {
+    /// The most probable moment.
+    pub at: UnixNanos,
+    /// It lies within this many nanoseconds of that moment, with 95 % confidence.
+    pub within_ns: i64,
+}
+
+/// One cause: where requests fail, under which condition, after which change.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Cause {
+    /// How much weight it bears.
+    pub strength: Strength,
+    /// The deepest failing call, where failing requests agree on one.
+    pub call: Option<Call>,
+    /// How many failing and healthy requests show that call failing.
+    pub contrast: Contrast,
+    /// Attributes that only these requests have, the best combination first.
+    pub conditions: Vec<Condition>,
+    /// Changes near the onset that fit, the best first.
+    pub after: Vec<AfterChange>,
+    /// A failing request to look at.
+    pub example: Option<TraceId>,
+    /// A healthy request of the same kind, near it in time.
+    pub healthy_twin: Option<TraceId>,
+    /// What it rests on.
+    pub evidence: Vec<Evidence>,
+}
+
+/// A call that fails.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Call {
+    /// The service in which the failing span ran.
+    pub service: String,
+    /// The service that it called, when the failing span is a call to another one.
+    pub peer: Option<String>,
+    /// The operation of the failing span.
+    pub operation: String,
+    /// What it says of its failure: `error.type`, a status, a message.
+    pub reason: String,
+    /// Median time from its begin to its end among failing requests, in nanoseconds.
+    pub duration_ns: Option<i64>,
+    /// One such span.
+    pub example: Option<(TraceId, SpanId)>,
+}
+
+/// A number among failing requests and among healthy ones.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Contrast {
+    /// Among failing requests.
+    pub failing: Share,
+    /// Among healthy ones.
+    pub healthy: Share,
+}
+
+impl Contrast {
+    /// How many times larger the share among failing requests is; infinite when no healthy
+    /// request shows it.
+    pub fn lift(&self) -> f64 {
+        let healthy = self.healthy.ratio();
+        if healthy > 0.0 {
+            self.failing.ratio() / healthy
+        } else if self.failing.count > 0.0 {
+            f64::INFINITY
+        } else {
+            1.0
+        }
+    }
+}
+
+/// One attribute with its value, or several that hold together.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Condition {
+    /// Service, attribute (prefixed by where it was set) and value, of each part.
+    pub parts: Vec<ConditionPart>,
+    /// Other attributes that say the same.
+    pub same_as: Vec<ConditionPart>,
+    /// Among failing and healthy requests.
+    pub contrast: Contrast,
+    /// Chance to see this difference by accident, corrected for all that was tried.
+    pub p_value: f64,
+}
+
+/// One attribute with its value.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ConditionPart {
+    /// The service whose spans carry it.
+    pub service: String,
+    /// The attribute, with prefix: `span.http.route`, `resource.service.version`.
+    pub attribute: String,
+    /// The value, as text.
+    pub value: String,
+}
+
+/// A change that came before the onset.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AfterChange {
+    /// Id of the row in `changes`; `None` when the change was seen in the spans alone.
+    pub change_id: Option<String>,
+    /// Its kind: `deploy`, `config`, ...
+    pub kind: String,
+    /// What was changed.
+    pub service: Option<String>,
+    /// The version after it.
+    pub version: Option<String>,
+    /// One line.
+    pub title: String,
+    /// When.
+    pub at: UnixNanos,
+    /// From the change to the onset, in nanoseconds; negative when it came later.
+    pub before_onset_ns: i64,
+    /// Requests by version of the changed service since the change.
+    pub split: Vec<VersionSplit>,
+}
+
+/// Requests that one version of a service, or one instance of it, took part in.
+#[derive(Clone, PartialEq, Debug)]
+pub struct VersionSplit {
+    /// The version or the instance.
+    pub value: String,
+    /// Failing requests of all with it.
+    pub failing: Share,
+}
