@@ -1,1 +1,33 @@
-fn main() {}
+//! The house's own tool: `cargo xtask VERB`.
+
+use std::process::ExitCode;
+
+mod schema;
+mod tidy;
+mod tree;
+
+const USAGE: &str = "\
+usage: cargo xtask VERB
+
+  lint      the house rules: edges between crates, lengths, names, paths
+  schema    write docs/schema.md from the code
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let outcome = match arguments.next().as_deref() {
+        Some("lint") => tidy::lint(),
+        Some("schema") => schema::write(),
+        _ => Err(USAGE.to_owned()),
+    };
+    match outcome {
+        Ok(said) => {
+            tree::say(&said);
+            ExitCode::SUCCESS
+        }
+        Err(trouble) => {
+            tree::complain(&trouble);
+            ExitCode::FAILURE
+        }
+    }
+}
