@@ -1,0 +1,82 @@
+//! Where output goes. Data on stdout, all else on stderr; colours only where they are wanted
+//! (`NO_COLOR`, `CLICOLOR_FORCE`, a terminal), and everything readable without them.
+
+use std::fmt::Display;
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+
+use anstream::AutoStream;
+use anstyle::{AnsiColor, Style};
+
+use crate::Failure;
+
+/// Columns when stdout is no terminal: pasted into a ticket this still fits.
+const WIDTH_PIPED_COLUMNS: usize = 80;
+/// Below this nothing can be laid out.
+const WIDTH_COLUMNS_MIN: usize = 40;
+
+/// The two streams of the process.
+pub struct Terminal {
+    json: bool,
+    out: BufWriter<Box<dyn Write>>,
+}
+
+impl Terminal {
+    /// The terminal of this process; with `json`, stdout carries JSON only.
+    pub fn new(json: bool) -> Terminal {
+        let out: Box<dyn Write> = Box::new(AutoStream::auto(io::stdout()));
+        Terminal { json, out: BufWriter::new(out) }
+    }
+
+    /// Whether the caller wants JSON.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Stdout, buffered. Styles written to it are taken out where they are not wanted.
+    pub fn out(&mut self) -> &mut dyn Write {
+        &mut self.out
+    }
+
+    /// Writes one line of data.
+    ///
+    /// # Errors
+    /// When stdout is gone.
+    pub fn line(&mut self, text: impl Display) -> Result<(), Failure> {
+        Ok(writeln!(self.out, "{text}")?)
+    }
+
+    /// Writes one line to stderr, behind the data that came before it. A stderr that is gone
+    /// takes nothing from the answer.
+    pub fn note(&mut self, text: impl Display) {
+        let _ = self.out.flush();
+        let _ = writeln!(anstream::stderr(), "{text}");
+    }
+
+    /// Sends what is buffered on its way.
+    ///
+    /// # Errors
+    /// When stdout is gone.
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.out.flush()?)
+    }
+
+    /// Columns to lay out for.
+    pub fn width(&self) -> usize {
+        if !io::stdout().is_terminal() {
+            return WIDTH_PIPED_COLUMNS;
+        }
+        match terminal_size::terminal_size() {
+            Some((columns, _)) => usize::from(columns.0).max(WIDTH_COLUMNS_MIN),
+            None => WIDTH_PIPED_COLUMNS,
+        }
+    }
+}
+
+/// Marks a failure.
+pub const FAILED: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
+/// What is less important.
+pub const FAINT: Style = Style::new().dimmed();
+/// What to look at first.
+pub const STRONG: Style = Style::new().bold();
+/// What can be pasted.
+pub const COMMAND: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Cyan)));

@@ -1,0 +1,22 @@
+//! One file per verb: its flags, what it asks, how it shows the answer.
+
+use crate::cli::Verb;
+use crate::{Failure, Outcome, Session};
+
+pub mod find;
+pub mod query;
+pub mod trace;
+pub mod why;
+
+/// Runs one verb.
+///
+/// # Errors
+/// When the verb could not do its work.
+pub async fn run(verb: Verb, session: &mut Session) -> Result<Outcome, Failure> {
+    match verb {
+        Verb::Query(args) => query::run(args, session).await,
+        Verb::Find(args) => find::run(args, session).await,
+        Verb::Trace(args) => trace::run(args, session).await,
+        Verb::Why(args) => why::run(args, session).await,
+    }
+}
