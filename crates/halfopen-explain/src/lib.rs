@@ -1,1 +1,10 @@
-//! halfopen-explain
+//! Explains failing requests: what differs, what failed first, what changed before it.
+//!
+//! **Invariant:** nothing here reads a clock, a socket or a file. The same evidence always yields
+//! the same answer.
+//!
+//! **Invariant:** an analysis never fails. What is missing or malformed becomes a
+//! [`Gap`](halfopen_model::answer::Gap) of the answer, never an error and never a panic.
+
+pub mod request;
+pub mod why;

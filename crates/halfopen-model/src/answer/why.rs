@@ -73,6 +73,8 @@ pub struct Onset {
     pub at: UnixNanos,
     /// It lies within this many nanoseconds of that moment, with 95 % confidence.
     pub within_ns: i64,
+    /// When it ended, where requests went back to what they were before.
+    pub until: Option<UnixNanos>,
 }
 
 /// One cause: where requests fail, under which condition, after which change.
