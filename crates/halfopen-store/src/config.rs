@@ -1,0 +1,108 @@
+//! Settings of the store: where its folder is and where its bounds lie.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+const MIB: usize = 1024 * 1024;
+
+/// Memory for rows that are not in a segment yet, together with what waits to be written and
+/// what sealing needs. The process as a whole needs some 60 MiB more.
+pub const HOT_BYTES_MAX_DEFAULT: usize = 512 * MIB;
+/// The WAL shrinks only when its rows are sealed; without a bound a disk fault would fill the disk.
+pub const WAL_BYTES_MAX_DEFAULT: u64 = 2 * 1024 * 1024 * 1024;
+/// Rows of a segment: large enough that a lookup opens few files, small enough to sort in memory.
+pub const SEAL_ROWS_DEFAULT: usize = 1_000_000;
+/// Rows with attribute maps weigh some 340 bytes in memory: rows alone would not bound a seal.
+pub const SEAL_BYTES_DEFAULT: usize = 128 * MIB;
+/// A quiet system seals this often: few segments, and still a short replay after a crash.
+pub const SEAL_AFTER_S_DEFAULT: u64 = 300;
+/// Memory that one query may hold.
+pub const QUERY_MEMORY_BYTES_MAX_DEFAULT: usize = 512 * MIB;
+/// Time that one query may take.
+pub const QUERY_SECONDS_MAX_DEFAULT: u64 = 30;
+/// Rows that one query may return.
+pub const QUERY_ROWS_MAX_DEFAULT: usize = 100_000;
+/// How long after its write a row that is sent again is still known for the same row, also
+/// across a restart. Senders give up after some five minutes.
+pub const RESEND_SECONDS_DEFAULT: u64 = 900;
+
+/// Settings of the store. Sizes are in bytes.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// The data folder. It is made when it is not there.
+    pub folder: PathBuf,
+    /// The name of this node; segments carry it.
+    pub node: String,
+    /// Memory for rows that are not in a segment yet.
+    pub hot_bytes_max: usize,
+    /// Size of the write-ahead log on disk.
+    pub wal_bytes_max: u64,
+    /// Rows of one table after which segments are written.
+    pub seal_rows: usize,
+    /// Bytes of hot rows after which segments are written.
+    pub seal_bytes: usize,
+    /// Age of the oldest hot row, in seconds, after which segments are written.
+    pub seal_after_s: u64,
+    /// Memory that one query may hold.
+    pub query_memory_bytes_max: usize,
+    /// Seconds that one query may take.
+    pub query_seconds_max: u64,
+    /// Rows that one query may return.
+    pub query_rows_max: usize,
+    /// Seconds during which a row that is sent again, identical, is kept once.
+    pub resend_s: u64,
+}
+
+impl Default for StoreConfig {
+    fn default() -> StoreConfig {
+        StoreConfig {
+            folder: PathBuf::from("halfopen-data"),
+            node: "node-1".to_owned(),
+            hot_bytes_max: HOT_BYTES_MAX_DEFAULT,
+            wal_bytes_max: WAL_BYTES_MAX_DEFAULT,
+            seal_rows: SEAL_ROWS_DEFAULT,
+            seal_bytes: SEAL_BYTES_DEFAULT,
+            seal_after_s: SEAL_AFTER_S_DEFAULT,
+            query_memory_bytes_max: QUERY_MEMORY_BYTES_MAX_DEFAULT,
+            query_seconds_max: QUERY_SECONDS_MAX_DEFAULT,
+            query_rows_max: QUERY_ROWS_MAX_DEFAULT,
+            resend_s: RESEND_SECONDS_DEFAULT,
+        }
+    }
+}
+
+impl StoreConfig {
+    /// Settings for a folder, everything else as it is by default.
+    pub fn in_folder(folder: impl Into<PathBuf>) -> StoreConfig {
+        StoreConfig { folder: folder.into(), ..StoreConfig::default() }
+    }
+
+    /// The bounds of a query that names none of its own.
+    pub fn query_limits(&self) -> QueryLimits {
+        QueryLimits {
+            rows_max: self.query_rows_max,
+            memory_bytes_max: self.query_memory_bytes_max,
+            time_max: Duration::from_secs(self.query_seconds_max),
+        }
+    }
+}
+
+/// The bounds of one query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueryLimits {
+    /// No more rows than this are returned; the answer says when there would have been more.
+    pub rows_max: usize,
+    /// Memory that it may hold.
+    pub memory_bytes_max: usize,
+    /// Time that it may take.
+    pub time_max: Duration,
+}
+
+impl Default for QueryLimits {
+    fn default() -> QueryLimits {
+        StoreConfig::default().query_limits()
+    }
+}
