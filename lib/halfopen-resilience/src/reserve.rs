@@ -1,0 +1,28 @@
+//! What of the remaining time is kept for the way back.
+
+use std::time::Duration;
+
+/// Time that a call may not use, so that its answer, or its failure, still reaches the asker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reserve {
+    /// Share of what remains.
+    pub share: f64,
+    /// Never less than this.
+    pub least: Duration,
+}
+
+impl Default for Reserve {
+    /// A twentieth, at least two milliseconds. Where answers are slow to assemble, keep more: a
+    /// fifth is a common rule.
+    fn default() -> Reserve {
+        Reserve { share: 0.05, least: Duration::from_millis(2) }
+    }
+}
+
+impl Reserve {
+    /// What of `remaining` may be used.
+    pub fn of(&self, remaining: Duration) -> Duration {
+        let kept = remaining.mul_f64(self.share.clamp(0.0, 1.0)).max(self.least);
+        remaining.saturating_sub(kept)
+    }
+}
