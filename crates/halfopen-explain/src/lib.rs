@@ -1,4 +1,5 @@
-//! Explains failing requests: what differs, what failed first, what changed before it.
+//! Explains failing requests: what differs, what failed first, what changed before it; and lays
+//! out what is known about one trace and one id.
 //!
 //! **Invariant:** nothing here reads a clock, a socket or a file. The same evidence always yields
 //! the same answer.
@@ -6,5 +7,8 @@
 //! **Invariant:** an analysis never fails. What is missing or malformed becomes a
 //! [`Gap`](halfopen_model::answer::Gap) of the answer, never an error and never a panic.
 
+pub mod find;
 pub mod request;
+pub mod shell;
+pub mod trace;
 pub mod why;

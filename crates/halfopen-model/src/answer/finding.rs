@@ -141,6 +141,8 @@ pub enum Gap {
     },
     /// Traces with spans whose parent is missing.
     IncompleteTraces(Share),
+    /// Spans whose parent is missing, in one trace.
+    MissingParents(u64),
     /// Requests without an end: still running, or their end was lost.
     Unended(u64),
     /// More rows than may be looked at in one question.
@@ -193,6 +195,7 @@ impl Gap {
         match self {
             Gap::SilentService { .. } => "silent_service",
             Gap::IncompleteTraces(_) => "incomplete_traces",
+            Gap::MissingParents(_) => "missing_parents",
             Gap::Unended(_) => "unended",
             Gap::Truncated { .. } => "truncated",
             Gap::NotSettled { .. } => "not_settled",
@@ -224,6 +227,10 @@ impl fmt::Display for Gap {
             }
             Gap::IncompleteTraces(share) => {
                 write!(f, "{:.1} % of traces incomplete", share.ratio() * 100.0)
+            }
+            Gap::MissingParents(count) => {
+                let those = plural(*count, "span names", "spans name");
+                write!(f, "{count} {those} a parent that did not arrive")
             }
             Gap::Unended(count) => {
                 write!(f, "{count} {} never ended", plural(*count, "request", "requests"))

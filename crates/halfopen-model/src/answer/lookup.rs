@@ -23,6 +23,8 @@ pub struct TraceAnswer {
     pub roots: Vec<usize>,
     /// Index of the span in which the failure began: the deepest failing one.
     pub failed_first: Option<usize>,
+    /// Log records of the trace that belong to none of its spans, by time.
+    pub unplaced: Vec<TraceEvent>,
     /// What is missing or odd.
     pub gaps: Vec<Gap>,
     /// Commands to go on with.
@@ -88,12 +90,16 @@ pub enum SpanFault {
 pub struct TraceEvent {
     /// When.
     pub time: UnixNanos,
+    /// The service that sent it, empty when none was sent.
+    pub service: String,
     /// Name of the event or severity of the record.
     pub label: String,
     /// The text: body, or exception type and message.
     pub text: String,
     /// Where it came from.
     pub table: Table,
+    /// Whether it reports a failure: an exception, or a record of severity ERROR or above.
+    pub failed: bool,
 }
 
 /// Everything about one id.
