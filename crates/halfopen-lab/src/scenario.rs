@@ -1,0 +1,99 @@
+//! Scenarios: ways for the shop to fail whose cause is known. One file each.
+
+mod gift_card;
+
+use std::time::Duration;
+
+use crate::fleet::{Fleet, Slot};
+use crate::order::{Flow, Tender};
+use crate::traffic::{Mix, Wish};
+use crate::vocabulary::Vocabulary;
+
+/// A way to fail.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What is wrong, in one line.
+    pub about: &'static str,
+    plan: fn(u64) -> Plan,
+}
+
+/// All scenarios.
+pub const SCENARIOS: &[Scenario] = &[gift_card::SCENARIO];
+
+impl Scenario {
+    /// The scenario of this name.
+    pub fn named(name: &str) -> Option<&'static Scenario> {
+        SCENARIOS.iter().find(|scenario| scenario.name == name)
+    }
+
+    /// What happens under this seed: the same every time.
+    pub fn plan(&self, seed: u64) -> Plan {
+        (self.plan)(seed)
+    }
+}
+
+/// What happens in one run, down to the last order.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed that all of it comes from.
+    pub seed: u64,
+    /// What is wrong.
+    pub truth: Truth,
+    /// How long customers come before the question can be asked.
+    pub length: Duration,
+    pub(crate) vocabulary: Vocabulary,
+    pub(crate) mix: Mix,
+    pub(crate) fleet: Fleet,
+    pub(crate) rollouts: Vec<Rollout>,
+    pub(crate) trigger: Trigger,
+}
+
+/// The cause, as only the lab knows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Truth {
+    /// The service that is at fault.
+    pub service: String,
+    /// Its version that is at fault.
+    pub version: String,
+    /// The version before.
+    pub version_before: String,
+    /// The pod that runs it.
+    pub pod: String,
+    /// What customers call when it fails: `POST /checkout`.
+    pub route: String,
+    /// The attribute that requests have in common when they fail.
+    pub attribute: String,
+    /// Its value.
+    pub value: String,
+    /// A service that changed at about the same time and has nothing to do with it.
+    pub decoy: String,
+    /// When, after the first customer.
+    pub after: Duration,
+}
+
+/// A new version takes the place of an instance.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Rollout {
+    pub(crate) after: Duration,
+    pub(crate) slot: Slot,
+}
+
+/// Which customers meet the fault.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Trigger {
+    pub(crate) flow: Flow,
+    /// Only with gift cards of this brand; `None` for every gift card.
+    pub(crate) brand: Option<&'static str>,
+}
+
+impl Trigger {
+    /// Whether this customer may meet it.
+    pub(crate) fn concerns(&self, wish: &Wish) -> bool {
+        let Wish::Checkout(flow, order) = wish else { return false };
+        let Tender::GiftCard { code } = &order.tender else { return false };
+        let fits = |brand| code.split(':').nth(1) == Some(brand);
+        *flow == self.flow && self.brand.is_none_or(fits)
+    }
+}

@@ -1,0 +1,80 @@
+//! `gift-card`: a new version of one service cannot read some gift cards. It runs beside the old
+//! one, and only orders that are paid in that way, through one of the two tills, meet it.
+
+use std::time::Duration;
+
+use super::{Plan, Rollout, Scenario, Trigger, Truth};
+use crate::behaviour::Behaviour;
+use crate::chance::Chance;
+use crate::fleet::Fleet;
+use crate::gift_card::{BRANDS, Reader};
+use crate::order::{Flow, Tender};
+use crate::service::{BYSTANDERS, GIFT_CARD_READERS};
+use crate::traffic::Mix;
+use crate::vocabulary::Vocabulary;
+
+pub(super) const SCENARIO: Scenario = Scenario {
+    name: "gift-card",
+    about: "a new version fails for orders with gift cards; nobody else notices",
+    plan,
+};
+
+/// The shop is healthy at least so long: what failing requests are compared with.
+const HEALTHY_MS: (u64, u64) = (11_000, 14_000);
+/// The shop fails for so long before the question is asked.
+const FAILING_MS: u64 = 13_000;
+/// The decoy comes at most so long before or after the cause.
+const DECOY_MS: u64 = 3_000;
+
+fn plan(seed: u64) -> Plan {
+    let mut chance = Chance::new(seed, "gift-card");
+    let victim = chance.pick(&GIFT_CARD_READERS);
+    let flow = chance.pick(&Flow::ALL);
+    let choices: Vec<Option<&str>> =
+        std::iter::once(None).chain(BRANDS.iter().skip(1).map(|brand| Some(*brand))).collect();
+    // Half of the faults concern all gift cards, half of them one brand.
+    let brand = if chance.happens(0.5) { None } else { chance.pick(&choices[1..]) };
+    let reader = Reader::that_breaks(brand).expect("all brands but the first break a reader");
+    let after = Duration::from_millis(chance.between(HEALTHY_MS.0, HEALTHY_MS.1));
+
+    let vocabulary = Vocabulary::of_seed(seed);
+    let mut fleet = Fleet::of_seed(seed);
+    let before = fleet.version(victim);
+    let behaviour = Behaviour::default().with_reader(flow, reader);
+    let cause = fleet.replacement(victim, before.next_minor(), behaviour);
+    let decoy = chance.pick(&BYSTANDERS);
+    let decoy_after = (after + Duration::from_millis(chance.below(2 * DECOY_MS)))
+        .saturating_sub(Duration::from_millis(DECOY_MS));
+    let bystander =
+        fleet.replacement(decoy, fleet.version(decoy).next_patch(), Behaviour::default());
+
+    let any_card = Tender::GiftCard { code: String::new() };
+    let (attribute, value) = match brand {
+        Some(brand) => (vocabulary.brand, brand),
+        None => (vocabulary.method, vocabulary.method_of(&any_card)),
+    };
+    let truth = Truth {
+        service: victim.to_owned(),
+        version: cause.identity.version.clone(),
+        version_before: before.to_string(),
+        pod: cause.identity.pod.clone(),
+        route: format!("POST {}", flow.edge()),
+        attribute: attribute.to_owned(),
+        value: value.to_owned(),
+        decoy: decoy.to_owned(),
+        after,
+    };
+    Plan {
+        seed,
+        truth,
+        length: after + Duration::from_millis(FAILING_MS),
+        mix: Mix::of_seed(seed, flow, brand),
+        vocabulary,
+        fleet,
+        rollouts: vec![
+            Rollout { after, slot: cause },
+            Rollout { after: decoy_after, slot: bystander },
+        ],
+        trigger: Trigger { flow, brand },
+    }
+}

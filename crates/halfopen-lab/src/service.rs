@@ -1,0 +1,97 @@
+//! The services of the shop. Each is a set of traced handlers; what tells its versions apart is
+//! in [`crate::behaviour::Behaviour`].
+//!
+//! ```text
+//! customer -> gateway -> checkout -> cart
+//!                |          |------> pricing, inventory
+//!                |          |------> payment (gRPC) -> card-gateway | gift-card
+//!                |          |------> shipping, mailer (may fail)
+//!                |-> cart -> pricing
+//!                |-> inventory, pricing
+//! ```
+
+mod card_gateway;
+mod cart;
+mod checkout;
+mod gateway;
+mod gift_card;
+mod inventory;
+mod mailer;
+mod payment;
+mod pricing;
+mod shipping;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::act::{Act, Node};
+use crate::failure::Failure;
+use crate::gift_card::GiftCard;
+use crate::order::{Customer, Flow, Tender};
+
+/// A service: its name and its routes.
+pub(crate) struct Service {
+    pub(crate) name: &'static str,
+    pub(crate) routes: fn(&Arc<Node>) -> Router,
+}
+
+/// The service that customers call.
+pub(crate) const EDGE: &str = "gateway";
+
+/// All services, the edge first.
+pub(crate) const SERVICES: [Service; 10] = [
+    Service { name: EDGE, routes: gateway::routes },
+    Service { name: "cart", routes: cart::routes },
+    Service { name: "checkout", routes: checkout::routes },
+    Service { name: "pricing", routes: pricing::routes },
+    Service { name: "inventory", routes: inventory::routes },
+    Service { name: "payment", routes: payment::routes },
+    Service { name: "card-gateway", routes: card_gateway::routes },
+    Service { name: "gift-card", routes: gift_card::routes },
+    Service { name: "shipping", routes: shipping::routes },
+    Service { name: "mailer", routes: mailer::routes },
+];
+
+/// Services that read gift cards.
+pub(crate) const GIFT_CARD_READERS: [&str; 4] = ["checkout", "pricing", "payment", "gift-card"];
+
+/// Services that do not.
+pub(crate) const BYSTANDERS: [&str; 5] =
+    ["cart", "inventory", "shipping", "mailer", "card-gateway"];
+
+impl Act {
+    /// Records who buys.
+    fn set_customer(&self, customer: &Customer) {
+        let words = &self.node.vocabulary;
+        self.set("user.id", customer.id.clone());
+        self.set(words.tier, customer.tier.clone());
+        self.set(words.tenant, customer.tenant.clone());
+        self.set(words.flag, customer.flagged);
+        self.set("customer.region", customer.region.clone());
+        self.set("device.type", customer.device.clone());
+    }
+
+    /// Records how an order is paid.
+    fn set_tender(&self, tender: &Tender) {
+        let words = &self.node.vocabulary;
+        self.set(words.method, words.method_of(tender));
+    }
+
+    /// Reads a gift card the way this version of the service does, as a step of its own.
+    fn read_gift_card(
+        &self,
+        flow: Flow,
+        step: &'static str,
+        code: &str,
+    ) -> Result<GiftCard, Failure> {
+        let act = self.step(step);
+        if let Some(brand) = code.split(':').nth(1) {
+            // The brand is known before the code is read in full, also where that fails.
+            self.set(self.node.vocabulary.brand, brand.to_owned());
+        }
+        let card = act.end(self.node.behaviour.reader(flow).read(code))?;
+        self.set("gift_card.value", i64::try_from(card.cents).unwrap_or(i64::MAX));
+        Ok(card)
+    }
+}

@@ -1,0 +1,5 @@
+//! The shop from outside: against a receiver that keeps what it is sent.
+
+mod plan;
+mod receiver;
+mod shop;

@@ -1,0 +1,131 @@
+//! The running shop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::json;
+
+use halfopen_lab::{Scenario, Shop, ShopSettings};
+
+use crate::receiver::{Receiver, Seen};
+
+/// A fixed time: the lab never asks the system.
+fn settings(otlp_endpoint: String) -> ShopSettings {
+    let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_795_185_000);
+    ShopSettings { otlp_endpoint, clock: Arc::new(move || time) }
+}
+
+async fn start(seed: u64) -> (Shop, Receiver) {
+    let (receiver, endpoint) = Receiver::start().await;
+    let plan = Scenario::named("gift-card").expect("it exists").plan(seed);
+    let shop = Shop::start(plan, settings(endpoint)).await.expect("free ports");
+    (shop, receiver)
+}
+
+async fn order(shop: &Shop, tender: serde_json::Value) -> (u16, String) {
+    let order = json!({
+        "id": "o-1", "cart": "cart-1", "coupon": null, "tender": tender,
+        "customer": {
+            "id": "u-1", "tier": "gold", "region": "de", "tenant": "books",
+            "device": "phone", "flagged": true,
+        },
+        "lines": [{ "sku": "sku-0001", "pieces": 2 }],
+    });
+    let edge = shop.edge().expect("the edge listens");
+    let request = http::Request::post(format!("http://{edge}/checkout"))
+        .header("host", "shop.example:80")
+        .body(Full::<bytes::Bytes>::from(order.to_string()))
+        .expect("a request");
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let answer = client.request(request).await.expect("an answer");
+    let id = answer.headers()["x-request-id"].to_str().expect("text").to_owned();
+    let status = answer.status().as_u16();
+    answer.into_body().collect().await.expect("a whole answer");
+    (status, id)
+}
+
+#[tokio::test]
+async fn an_order_crosses_all_services_in_one_trace() {
+    let (shop, receiver) = start(1).await;
+    let (status, request_id) =
+        order(&shop, json!({"GiftCard": {"code": "GC:acme:1-2:5000"}})).await;
+    assert_eq!((status, &request_id[..4]), (200, "req_"));
+    assert_eq!(shop.stop().await, Vec::<String>::new());
+
+    let spans = receiver.spans();
+    let services: BTreeSet<String> = spans.iter().map(Seen::service).collect();
+    let crossed = [
+        "cart",
+        "checkout",
+        "gateway",
+        "gift-card",
+        "inventory",
+        "mailer",
+        "payment",
+        "pricing",
+        "shipping",
+    ];
+    assert_eq!(services, BTreeSet::from(crossed.map(str::to_owned)));
+    let by_id: BTreeMap<_, _> = spans.iter().map(|seen| (&seen.span.span_id, seen)).collect();
+    for seen in &spans {
+        assert_eq!(seen.span.trace_id, spans[0].span.trace_id, "one trace");
+        let parent = by_id.get(&seen.span.parent_span_id);
+        let is_edge = seen.service() == "gateway" && seen.span.kind == 2;
+        assert_eq!(parent.is_none(), is_edge, "{} has no parent", seen.span.name);
+        if seen.span.kind != 1 {
+            let id = seen.get("http.request.header.x-request-id");
+            assert_eq!(id.as_deref(), Some(request_id.as_str()), "{}", seen.span.name);
+        }
+    }
+    for (_, body, trace_id, id) in receiver.logs() {
+        assert_eq!((&trace_id, &id), (&spans[0].span.trace_id, &request_id), "{body}");
+    }
+    assert!(receiver.logs().len() >= 3);
+    let metrics = receiver.metrics();
+    assert!(metrics.contains(&"http.server.request.duration".to_owned()), "{metrics:?}");
+    assert!(metrics.contains(&"rpc.server.call.duration".to_owned()), "{metrics:?}");
+}
+
+#[tokio::test]
+async fn spans_say_what_the_conventions_ask_for() {
+    let (shop, receiver) = start(2).await;
+    let (status, _) = order(&shop, json!({"GiftCard": {"code": "nonsense"}})).await;
+    assert_eq!(status, 502);
+    shop.stop().await;
+
+    let spans = receiver.spans();
+    let server = spans
+        .iter()
+        .find(|seen| seen.service() == "gateway" && seen.span.kind == 2)
+        .expect("the edge has a span");
+    let expected = [
+        ("http.request.method", "POST"),
+        ("http.route", "/checkout"),
+        ("http.response.status_code", "502"),
+        ("url.path", "/checkout"),
+        ("server.address", "shop.example"),
+        ("server.port", "80"),
+        ("error.type", "502"),
+        ("user.id", "u-1"),
+    ];
+    for (key, value) in expected {
+        assert_eq!(server.get(key).as_deref(), Some(value), "{key}");
+    }
+    let resource_keys: BTreeSet<&str> =
+        server.resource.iter().map(|attribute| attribute.key.as_str()).collect();
+    for key in ["service.version", "service.instance.id", "k8s.pod.name", "host.name"] {
+        assert!(resource_keys.contains(key), "{key}");
+    }
+    let thrown = spans
+        .iter()
+        .find(|seen| seen.span.events.iter().any(|event| event.name == "exception"))
+        .expect("the exception is recorded where it was thrown");
+    assert_eq!(thrown.service(), "checkout");
+    assert_eq!(thrown.get("error.type").as_deref(), Some("GiftCardFormatError"));
+    let errors = receiver.logs().into_iter().filter(|(severity, ..)| severity == "ERROR").count();
+    assert!(errors >= 2, "checkout and the gateway both log their failure");
+}
