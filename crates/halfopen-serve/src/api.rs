@@ -25,6 +25,7 @@ use tower::ServiceExt;
 
 use crate::body::{self, BodyBudget, BodyError, Framing};
 use crate::config::ServeConfig;
+use crate::desk::Desk;
 use crate::intake::{Intake, NotTaken};
 use crate::life::Addresses;
 use crate::listen::{Handler, Phase};
@@ -36,12 +37,14 @@ mod error;
 pub(crate) mod origin;
 mod page;
 mod prometheus;
+mod questions;
 
 use error::ApiError;
 
 /// What the routes work with.
 pub(crate) struct Api {
     pub(crate) store: Store,
+    pub(crate) desk: Desk<Store>,
     pub(crate) intake: Arc<Intake<Store>>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -55,6 +58,7 @@ pub(crate) struct Api {
 /// What an [`Api`] is made of.
 pub(crate) struct Parts {
     pub(crate) store: Store,
+    pub(crate) desk: Desk<Store>,
     pub(crate) intake: Arc<Intake<Store>>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -65,9 +69,20 @@ pub(crate) struct Parts {
 
 impl Api {
     pub(crate) fn new(parts: Parts, limits: ServeConfig) -> Arc<Api> {
-        let Parts { store, intake, meter, clock, budget, addresses, phase } = parts;
+        let Parts { store, desk, intake, meter, clock, budget, addresses, phase } = parts;
         let questions = Semaphore::new(limits.questions_max);
-        Arc::new(Api { store, intake, meter, clock, budget, addresses, phase, questions, limits })
+        Arc::new(Api {
+            store,
+            desk,
+            intake,
+            meter,
+            clock,
+            budget,
+            addresses,
+            phase,
+            questions,
+            limits,
+        })
     }
 
     fn is_ready(&self) -> bool {
@@ -138,6 +153,10 @@ impl ApiPort {
             .route("/metrics", get(metrics))
             .route("/api/v1/status", get(status))
             .route("/api/v1/changes", post(take_changes))
+            .route("/api/v1/query", post(questions::query))
+            .route("/api/v1/find", get(questions::find))
+            .route("/api/v1/traces/{id}", get(questions::trace))
+            .route("/api/v1/why", get(questions::why))
             .method_not_allowed_fallback(wrong_method)
             .fallback(nowhere)
             .with_state(api);

@@ -19,6 +19,8 @@ use halfopen_ingest::IngestSettings;
 use halfopen_store::StoreConfig;
 use serde::Deserialize;
 
+use crate::desk::{DeskSettings, WHY_SPANS_MAX_DEFAULT};
+
 mod check;
 mod layers;
 #[cfg(test)]
@@ -173,6 +175,22 @@ impl IngestConfig {
 }
 
 /// Settings of answering questions.
-#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct ExplainConfig {}
+pub struct ExplainConfig {
+    /// Spans that `why` looks at; of more it looks at a fair part of the traces.
+    pub why_spans_max: usize,
+}
+
+impl Default for ExplainConfig {
+    fn default() -> ExplainConfig {
+        ExplainConfig { why_spans_max: WHY_SPANS_MAX_DEFAULT }
+    }
+}
+
+impl Config {
+    /// The bounds of answers.
+    pub fn desk(&self) -> DeskSettings {
+        DeskSettings { query: self.store.query_limits(), why_spans_max: self.explain.why_spans_max }
+    }
+}

@@ -19,6 +19,7 @@ use tracing::{info, warn};
 use crate::api::{Api, ApiPort, Parts};
 use crate::body::BodyBudget;
 use crate::config::Config;
+use crate::desk::Desk;
 use crate::intake::Intake;
 use crate::listen::{self, Phase, PortContext};
 use crate::meter::Meter;
@@ -178,6 +179,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Server, Serv
     let writer = Arc::new(store.clone());
     let receiving = Receiving::start(&config, writer, Arc::clone(&clock));
     let parts = Parts {
+        desk: Desk::new(store.clone(), Arc::clone(&clock), config.desk()),
         store: store.clone(),
         intake: Arc::clone(&receiving.intake),
         meter: Arc::clone(&receiving.meter),

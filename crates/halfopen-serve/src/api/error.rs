@@ -3,7 +3,8 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde::Serialize;
+
+use crate::wire::{ErrorV1, ProblemV1, Version};
 
 /// An error on its way to whoever asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,21 +14,6 @@ pub(crate) struct ApiError {
     pub(crate) detail: Option<String>,
     pub(crate) hint: Option<String>,
     pub(crate) retry_after_seconds: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct BodyV1<'a> {
-    v: u32,
-    error: ErrorV1<'a>,
-}
-
-#[derive(Serialize)]
-struct ErrorV1<'a> {
-    fact: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<&'a str>,
 }
 
 impl ApiError {
@@ -57,12 +43,9 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let error = ErrorV1 {
-            fact: &self.fact,
-            detail: self.detail.as_deref(),
-            hint: self.hint.as_deref(),
-        };
-        let body = serde_json::to_vec(&BodyV1 { v: 1, error }).unwrap_or_default();
+        let error = ErrorV1 { fact: self.fact, detail: self.detail, hint: self.hint };
+        let problem = ProblemV1 { v: Version::THIS, error };
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
