@@ -35,6 +35,8 @@ pub struct Cli {
 /// What to do.
 #[derive(Subcommand, Debug)]
 pub enum Verb {
+    /// Take telemetry in and answer questions
+    Serve(verb::serve::ServeArgs),
     /// Ask in SQL
     Query(verb::query::QueryArgs),
     /// Everything about one id, over all services
