@@ -9,6 +9,8 @@ pub mod bulkhead;
 pub mod call;
 mod chance;
 pub mod context;
+pub mod degrade;
+pub mod eject;
 pub mod grant;
 pub mod hedge;
 pub mod limit;

@@ -174,10 +174,10 @@ where
             };
         };
         let result = ready!(inner.poll(cx));
-        if let Some(inside) = this.inside.take() {
-            if !matches!(result, Err(CallError::Refused(_))) {
-                inside.learn();
-            }
+        if let Some(inside) = this.inside.take()
+            && !matches!(result, Err(CallError::Refused(_)))
+        {
+            inside.learn();
         }
         Poll::Ready(result)
     }

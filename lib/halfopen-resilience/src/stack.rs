@@ -365,3 +365,6 @@ impl<S> Layer<S> for ServerLayers {
         self.admit.layer(self.limit.layer(delivered))
     }
 }
+
+#[cfg(test)]
+mod tests;

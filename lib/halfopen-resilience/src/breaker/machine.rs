@@ -330,3 +330,6 @@ impl Machine {
 fn refuse(reason: RefusalReason, retry_after: Option<Duration>) -> Result<Permit, Refused> {
     Err(Refused { reason, retry_after })
 }
+
+#[cfg(test)]
+mod tests;

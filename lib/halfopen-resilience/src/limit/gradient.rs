@@ -7,6 +7,9 @@ use std::time::Duration;
 const WARM_UP_SAMPLES: u32 = 10;
 /// Samples that the long average reaches back over.
 const LONG_SAMPLES: f64 = 600.0;
+/// Times under load are longer than normal ones, so they raise the average this much more slowly.
+/// Here we depart from Gradient2, where a lasting overload becomes what is normal.
+const UNDER_LOAD_SLOWER: f64 = 50.0;
 /// When times have halved, what was normal is no longer: the long average follows this fast.
 const DRIFT: f64 = 0.95;
 /// One step takes away at most half.
@@ -57,11 +60,12 @@ impl Gradient {
     /// A call took this long while so many were under way; the limit from now on.
     pub(super) fn sample(&mut self, took: Duration, in_flight: u32) -> u32 {
         let short_s = took.as_secs_f64().max(1e-9);
-        self.average(short_s);
+        let is_in_use = f64::from(in_flight) * 2.0 >= self.limit;
+        self.average(short_s, is_in_use);
         if self.long_s / short_s > 2.0 {
             self.long_s *= DRIFT;
         }
-        if f64::from(in_flight) * 2.0 < self.limit {
+        if !is_in_use {
             return self.limit();
         }
         let room = self.settings.tolerance.max(1.0) * self.long_s / short_s;
@@ -73,10 +77,12 @@ impl Gradient {
         self.limit()
     }
 
-    fn average(&mut self, short_s: f64) {
+    fn average(&mut self, short_s: f64, is_in_use: bool) {
         self.samples = self.samples.saturating_add(1);
         let weight = if self.samples <= WARM_UP_SAMPLES {
             1.0 / f64::from(self.samples)
+        } else if is_in_use && short_s > self.long_s {
+            2.0 / (LONG_SAMPLES + 1.0) / UNDER_LOAD_SLOWER
         } else {
             2.0 / (LONG_SAMPLES + 1.0)
         };

@@ -98,11 +98,9 @@ fn times(peer: &str, settings: &ClientSettings) -> Result<(), StackError> {
         let connect = ("the connection timeout", connect);
         shorter(connect, attempts, "a peer that is gone would look like one that is slow")?;
     }
-    if let Some(breaker) = &settings.breaker {
-        if breaker.slow_ratio <= 1.0 {
-            let slow = ("breaker.slow", breaker.slow);
-            shorter(slow, attempts, "no call could ever be slow, all would time out before")?;
-        }
+    if let Some(breaker) = settings.breaker.as_ref().filter(|breaker| breaker.slow_ratio <= 1.0) {
+        let slow = ("breaker.slow", breaker.slow);
+        shorter(slow, attempts, "no call could ever be slow, all would time out before")?;
     }
     if let Some(bulkhead) = &settings.bulkhead {
         let queue = ("bulkhead.queue_time", bulkhead.queue_time);

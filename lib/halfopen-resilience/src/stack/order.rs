@@ -65,10 +65,10 @@ const RULES: [(Piece, Piece, &str); 9] = [
 pub fn check_order(pieces: &[Piece]) -> Result<(), OrderError> {
     let place = |piece: Piece| pieces.iter().position(|other| *other == piece);
     for (outer, inner, reason) in RULES {
-        if let (Some(outside), Some(inside)) = (place(outer), place(inner)) {
-            if inside < outside {
-                return Err(OrderError { outer, inner, reason });
-            }
+        if let (Some(outside), Some(inside)) = (place(outer), place(inner))
+            && inside < outside
+        {
+            return Err(OrderError { outer, inner, reason });
         }
     }
     Ok(())
