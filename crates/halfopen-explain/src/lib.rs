@@ -7,6 +7,8 @@
 //! **Invariant:** an analysis never fails. What is missing or malformed becomes a
 //! [`Gap`](halfopen_model::answer::Gap) of the answer, never an error and never a panic.
 
+#[cfg(test)]
+mod drawn;
 pub mod find;
 pub mod request;
 pub mod shell;
