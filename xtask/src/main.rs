@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-mod bench;
 mod schema;
 mod tidy;
 mod tree;
@@ -11,7 +10,6 @@ const USAGE: &str = "\
 usage: cargo xtask VERB
 
   lint      the house rules: edges between crates, lengths, names, paths
-  bench     measure every promised figure beside its target   [NAME ...]
   schema    write docs/schema.md from the code
 ";
 
@@ -19,7 +17,6 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let outcome = match arguments.next().as_deref() {
         Some("lint") => tidy::lint(),
-        Some("bench") => bench::run(&arguments.collect::<Vec<_>>()),
         Some("schema") => schema::write(),
         _ => Err(USAGE.to_owned()),
     };

@@ -7,10 +7,24 @@
 //! **Invariant:** an analysis never fails. What is missing or malformed becomes a
 //! [`Gap`](halfopen_model::answer::Gap) of the answer, never an error and never a panic.
 
-#[cfg(test)]
-mod drawn;
+mod anchor;
+mod bits;
+mod causes;
+mod changes;
+mod cohorts;
+mod difference;
 pub mod find;
+mod gaps;
+mod intern;
+mod onset;
+mod origin;
+mod reason;
 pub mod request;
+mod scope;
 pub mod shell;
+mod spans;
+mod sql;
+mod strength;
 pub mod trace;
+mod tree;
 pub mod why;

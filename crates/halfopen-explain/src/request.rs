@@ -3,7 +3,6 @@
 //! **Invariant:** this is the one place that knows the rule of failure; every other room asks
 //! here.
 
-use halfopen_model::AttributeValue;
 use halfopen_model::batch::Cells;
 use halfopen_model::names::GRPC_CODES;
 
@@ -26,36 +25,16 @@ const GRPC_ANSWERS: [&str; 5] =
 /// Whether a span failed: status error, an HTTP status of 500 or more, a gRPC code that is no
 /// answer, or no end. Old attribute names count too.
 pub fn failed(cells: &Cells<'_>, row: usize) -> bool {
-    if cells.text("status", row) == Some("error") || cells.int("duration_ns", row).is_none() {
-        return true;
-    }
-    let http = HTTP_STATUS.iter().find_map(|name| cells.attribute(name, row));
-    if http.is_some_and(|value| http_failed(&value)) {
-        return true;
-    }
-    let grpc = GRPC_STATUS.iter().find_map(|name| cells.attribute(name, row));
-    grpc.is_some_and(|value| grpc_failed(&value))
+    let value = |name: &&str| cells.attribute(name, row);
+    cells.text("status", row) == Some("error")
+        || cells.int("duration_ns", row).is_none()
+        || HTTP_STATUS.iter().filter_map(value).any(|value| http_text_failed(&value.to_text()))
+        || GRPC_STATUS.iter().filter_map(value).any(|value| grpc_text_failed(&value.to_text()))
 }
 
-fn http_failed(value: &AttributeValue) -> bool {
-    match value {
-        AttributeValue::Int(code) => *code >= HTTP_FAILED_MIN,
-        AttributeValue::Double(code) => *code >= HTTP_FAILED_MIN as f64,
-        other => http_text_failed(&other.to_text()),
-    }
-}
-
-/// The rule for an HTTP status that was sent as text.
+/// The rule for an HTTP status, whatever its type was.
 pub(crate) fn http_text_failed(text: &str) -> bool {
-    text.trim().parse::<i64>().is_ok_and(|code| code >= HTTP_FAILED_MIN)
-}
-
-fn grpc_failed(value: &AttributeValue) -> bool {
-    match value {
-        AttributeValue::Int(code) => grpc_code_failed(*code),
-        AttributeValue::Empty => false,
-        other => grpc_text_failed(&other.to_text()),
-    }
+    text.trim().parse::<f64>().is_ok_and(|code| code >= HTTP_FAILED_MIN as f64)
 }
 
 /// The rule for a gRPC code that was sent as number.

@@ -1,0 +1,475 @@
+//! Changes near the onset, and what the requests say about each.
+//!
+//! A change is named only when requests support it: those that met the new version fail more
+//! than those that met another one at the same time. Where every request since then met it,
+//! there is no such split, and only a service in which the failing calls fail is named. That a
+//! change came last says nothing: it only orders changes that are supported equally.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::RecordBatch;
+use halfopen_model::UnixNanos;
+use halfopen_model::answer::{AfterChange, Share, VersionSplit};
+use halfopen_model::batch::Cells;
+use halfopen_model::time::SECOND_NS;
+
+use crate::anchor::Requests;
+use crate::difference::significance::Sides;
+use crate::intern::{FoldMap, NONE};
+use crate::spans::Spans;
+
+/// A change may be recorded so much later than it took effect: pipelines report when they are
+/// done, and an onset may be a minute wrong.
+const LATE_NS: i64 = 60 * SECOND_NS;
+
+/// A change without a split of its own is named when the onset came at most so long after it.
+const NEAR_NS: i64 = 1_800 * SECOND_NS;
+
+/// A row of `changes` and a version first seen in spans within this time are one change.
+const SAME_CHANGE_NS: i64 = 300 * SECOND_NS;
+
+/// A version is new when the chance to have missed it so far, had it been there with the share
+/// that it has since, is no larger than this.
+const MISSED_P_MAX: f64 = 1e-6;
+
+/// Fewer requests with another version make no split.
+const SPLIT_MIN: u64 = 10;
+
+/// The new version must fail so many times more often.
+const SPLIT_RATIO_MIN: f64 = 2.0;
+
+/// The chance to see such a split by accident that is accepted, over all changes judged.
+const SPLIT_P_MAX: f64 = 0.01;
+
+/// So many changes are judged, those nearest to the onset.
+const CHANGES_MAX: usize = 64;
+
+/// So many values of a split are shown.
+const SPLIT_SHOWN_MAX: usize = 6;
+
+/// One change.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    id: Option<String>,
+    kind: String,
+    service: Option<String>,
+    version: Option<String>,
+    instance: Option<String>,
+    title: String,
+    at: i64,
+}
+
+/// What changes are judged by.
+pub(crate) struct Facts<'f, 'a> {
+    pub(crate) spans: &'f Spans<'a>,
+    pub(crate) requests: &'f Requests,
+    /// Requests of the question, by time.
+    pub(crate) members: &'f [u32],
+    /// Numbers of the requests that fail for the cause at hand.
+    pub(crate) failing: &'f BTreeSet<u32>,
+    /// When failing began; the whole window without one.
+    pub(crate) onset: Option<i64>,
+    pub(crate) until: i64,
+    /// Services in which the failing calls fail: the service of the call and its peer.
+    pub(crate) site: &'f [u32],
+    /// Services on the way there.
+    pub(crate) path: &'f [u32],
+}
+
+/// Changes that fit, the best first, and those that do not, with the reason.
+#[derive(Default)]
+pub(crate) struct Judged {
+    pub(crate) after: Vec<AfterChange>,
+    /// What the changes that fit are called in `ruled_out` of other causes.
+    pub(crate) named: Vec<String>,
+    pub(crate) ruled_out: Vec<String>,
+}
+
+// ===== which changes are there? =====
+
+/// The rows of `changes`, and changes that show in the spans alone.
+pub(crate) fn collect(spans: &Spans<'_>, rows: &[RecordBatch]) -> Vec<Change> {
+    let mut found: Vec<Change> = rows.iter().flat_map(recorded).collect();
+    for seen in first_seen(spans) {
+        let known = found.iter().any(|change| {
+            let version = change.version.as_deref();
+            change.service == seen.service
+                && change.at.abs_diff(seen.at) <= SAME_CHANGE_NS as u64
+                && version.is_none_or(|version| same_version(version, seen.version.as_deref()))
+        });
+        if !known {
+            found.push(seen);
+        }
+    }
+    found.sort_by(|a, b| a.at.cmp(&b.at).then(a.title.cmp(&b.title)));
+    found
+}
+
+/// `v2.3.0` and `2.3.0` are one version.
+fn same_version(version: &str, other: Option<&str>) -> bool {
+    let bare = |text: &str| text.strip_prefix('v').unwrap_or(text).to_owned();
+    other.is_some_and(|other| bare(other) == bare(version))
+}
+
+fn recorded(rows: &RecordBatch) -> Vec<Change> {
+    let cells = Cells::new(rows);
+    let read = |row: usize| {
+        let text = |name: &str| cells.text(name, row).map(str::to_owned);
+        Some(Change {
+            id: text("change_id"),
+            kind: text("kind").unwrap_or_else(|| "other".to_owned()),
+            service: text("service"),
+            version: text("version"),
+            instance: text("instance"),
+            title: text("title").unwrap_or_default(),
+            at: cells.time("time", row)?.0,
+        })
+    };
+    (0..cells.len()).filter_map(read).collect()
+}
+
+/// When a value was first seen, and how many rows had it.
+#[derive(Clone, Copy)]
+struct Sight {
+    at: i64,
+    rows: u64,
+}
+
+fn see<K: Ord>(sights: &mut BTreeMap<K, Sight>, key: K, at: i64) {
+    let sight = sights.entry(key).or_insert(Sight { at, rows: 0 });
+    sight.at = sight.at.min(at);
+    sight.rows += 1;
+}
+
+/// Versions of a service that were first seen after others of it, and new instances of known
+/// versions.
+fn first_seen(spans: &Spans<'_>) -> Vec<Change> {
+    let mut versions: BTreeMap<[u32; 2], Sight> = BTreeMap::new();
+    let mut instances: BTreeMap<[u32; 3], Sight> = BTreeMap::new();
+    for row in 0..spans.baseline_from {
+        let key = [spans.service[row], spans.version[row], spans.instance[row]];
+        if key[1] != NONE {
+            see(&mut versions, [key[0], key[1]], spans.start[row]);
+        }
+        if key[2] != NONE {
+            see(&mut instances, key, spans.start[row]);
+        }
+    }
+    let is_new = newness(spans, versions.values().chain(instances.values()));
+    let text = |code: u32| (code != NONE).then(|| spans.words.text(code).to_owned());
+    let change = |kind: &str, service: u32, version: u32, instance: u32, at: i64| Change {
+        id: None,
+        kind: kind.to_owned(),
+        service: text(service),
+        version: text(version),
+        instance: text(instance),
+        title: "first seen in spans".to_owned(),
+        at,
+    };
+    let mut found: Vec<Change> = Vec::new();
+    for ([service, version], sight) in &versions {
+        if is_new(*service, sight) {
+            found.push(change("deploy", *service, *version, NONE, sight.at));
+        }
+    }
+    for ([service, version, instance], sight) in &instances {
+        // A new version brings new instances: those are no changes of their own.
+        let with_version = versions.get(&[*service, *version]);
+        let known_version = with_version.is_none_or(|first| !is_new(*service, first));
+        if known_version && is_new(*service, sight) {
+            found.push(change("restart", *service, *version, *instance, sight.at));
+        }
+    }
+    found
+}
+
+/// Whether something was first seen too late to have been there before: judged by the rows that
+/// its service sent before and since.
+fn newness<'s>(
+    spans: &Spans<'_>,
+    sights: impl Iterator<Item = &'s Sight>,
+) -> impl Fn(u32, &Sight) -> bool {
+    let mut starts: BTreeMap<u32, Vec<i64>> = BTreeMap::new();
+    let first = (0..spans.baseline_from).map(|row| spans.start[row]).min().unwrap_or(0);
+    // Only when something appeared at all later than the first span is it worth sorting.
+    if sights.into_iter().any(|sight| sight.at > first) {
+        for row in 0..spans.baseline_from {
+            starts.entry(spans.service[row]).or_default().push(spans.start[row]);
+        }
+        starts.values_mut().for_each(|starts| starts.sort_unstable());
+    }
+    move |service, sight| {
+        let Some(starts) = starts.get(&service) else { return false };
+        let before = starts.partition_point(|start| *start < sight.at);
+        let share = sight.rows as f64 / (starts.len() - before).max(1) as f64;
+        (1.0 - share.min(1.0)).powf(before as f64) <= MISSED_P_MAX && before > 0
+    }
+}
+
+// ===== what do requests say about them? =====
+
+/// What was seen of one change.
+struct Seen {
+    change: Change,
+    /// The value that came with it, and all values since.
+    split: Vec<(u32, Counts)>,
+    new: Option<u32>,
+    p_value: f64,
+    supported: bool,
+    /// Whether there is anything to compare with.
+    splits: bool,
+}
+
+/// Requests with one value: how many, how many of them fail for the cause, and their weight.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    failing: u64,
+    total: u64,
+    share: Share,
+}
+
+/// Judges all changes that lie near the onset.
+pub(crate) fn judge(facts: &Facts<'_, '_>, changes: &[Change]) -> Judged {
+    let latest = facts.onset.map_or(facts.until, |onset| onset.saturating_add(LATE_NS));
+    let mut near: Vec<&Change> = changes.iter().filter(|change| change.at <= latest).collect();
+    let distance = |change: &Change| facts.onset.unwrap_or(facts.until).abs_diff(change.at);
+    near.sort_by_key(|change| distance(change));
+    near.truncate(CHANGES_MAX);
+    let values = Values::read(facts, &near);
+    let tests = near.len().max(1) as f64;
+    let seen: Vec<Seen> = near.into_iter().map(|change| values.see(facts, change, tests)).collect();
+    choose(facts, seen)
+}
+
+fn choose(facts: &Facts<'_, '_>, seen: Vec<Seen>) -> Judged {
+    let mut judged = Judged::default();
+    let place = |seen: &Seen| place(facts, &seen.change);
+    let (mut supported, mut others): (Vec<Seen>, Vec<Seen>) =
+        seen.into_iter().partition(|seen| seen.supported);
+    supported.sort_by(|a, b| {
+        a.p_value
+            .total_cmp(&b.p_value)
+            .then(place(a).cmp(&place(b)))
+            .then(distance(facts, a).cmp(&distance(facts, b)))
+    });
+    // Changes that no split can tell: the nearest place to the failure only.
+    others.sort_by_key(|seen| (place(seen), distance(facts, seen)));
+    let best_place = others.iter().filter(|seen| fits_unsplit(facts, seen)).map(place).min();
+    for (number, seen) in supported.iter().enumerate() {
+        if number == 0 || seen.change.service == supported[0].change.service {
+            judged.after.push(after(facts, seen));
+            judged.named.push(named(&seen.change));
+        } else {
+            let first = supported[0].change.service.as_deref().unwrap_or("");
+            let reason = format!("the versions of {first} tell the failing requests apart better");
+            judged.ruled_out.push(format!("{}: {reason}", named(&seen.change)));
+        }
+    }
+    for seen in &others {
+        let fits = supported.is_empty() && fits_unsplit(facts, seen);
+        if fits && Some(place(seen)) == best_place {
+            judged.after.push(after(facts, seen));
+            judged.named.push(named(&seen.change));
+        } else if is_near(facts, seen) {
+            judged.ruled_out.push(format!("{}: {}", named(&seen.change), why_not(facts, seen)));
+        }
+    }
+    judged
+}
+
+/// How near a change is to where the failing calls fail: 0 there, 1 on the way, 2 elsewhere.
+fn place(facts: &Facts<'_, '_>, change: &Change) -> u8 {
+    let code = change.service.as_deref().and_then(|service| facts.spans.words.find(service));
+    match code {
+        Some(code) if facts.site.contains(&code) => 0,
+        Some(code) if facts.path.contains(&code) => 1,
+        _ => 2,
+    }
+}
+
+fn distance(facts: &Facts<'_, '_>, seen: &Seen) -> u64 {
+    facts.onset.unwrap_or(facts.until).abs_diff(seen.change.at)
+}
+
+fn is_near(facts: &Facts<'_, '_>, seen: &Seen) -> bool {
+    distance(facts, seen) <= NEAR_NS as u64
+}
+
+fn fits_unsplit(facts: &Facts<'_, '_>, seen: &Seen) -> bool {
+    facts.onset.is_some() && !seen.splits && place(facts, &seen.change) < 2 && is_near(facts, seen)
+}
+
+/// `deploy payment 2.3.0 at 2026-11-20T14:01:52Z`.
+fn named(change: &Change) -> String {
+    let subject = [&change.service, &change.version, &change.instance];
+    let subject: Vec<&str> = subject.into_iter().filter_map(|part| part.as_deref()).collect();
+    let at = UnixNanos(change.at - change.at.rem_euclid(SECOND_NS));
+    format!("{} {} at {at}", change.kind, subject.join(" "))
+}
+
+fn why_not(facts: &Facts<'_, '_>, seen: &Seen) -> String {
+    let percent = |counts: &Counts| {
+        let share = if counts.total == 0 { 0.0 } else { counts.share.ratio() };
+        format!("{:.1} %", share * 100.0)
+    };
+    let new = seen.split.iter().find(|(value, _)| Some(*value) == seen.new);
+    match new {
+        Some((_, with)) if seen.splits => {
+            let mut rest = Counts::default();
+            for (_, counts) in seen.split.iter().filter(|(value, _)| Some(*value) != seen.new) {
+                rest.failing += counts.failing;
+                rest.total += counts.total;
+                rest.share.count += counts.share.count;
+                rest.share.total += counts.share.total;
+            }
+            let shares = (percent(with), percent(&rest));
+            format!("{} of requests with it fail, {} of those without", shares.0, shares.1)
+        }
+        _ if place(facts, &seen.change) == 2 => {
+            "it takes no part in the calls that fail".to_owned()
+        }
+        _ if facts.onset.is_none() => "nothing began to fail after it".to_owned(),
+        _ => "another change is nearer to where the calls fail".to_owned(),
+    }
+}
+
+fn after(facts: &Facts<'_, '_>, seen: &Seen) -> AfterChange {
+    let mut split = seen.split.clone();
+    split.sort_by(|a, b| {
+        let is_new = |value: u32| Some(value) == seen.new;
+        is_new(b.0).cmp(&is_new(a.0)).then(b.1.total.cmp(&a.1.total)).then(a.0.cmp(&b.0))
+    });
+    split.truncate(SPLIT_SHOWN_MAX);
+    let text = |code: u32| facts.spans.words.text(code).to_owned();
+    let change = &seen.change;
+    AfterChange {
+        change_id: change.id.clone(),
+        kind: change.kind.clone(),
+        service: change.service.clone(),
+        version: change.version.clone(),
+        title: change.title.clone(),
+        at: UnixNanos(change.at),
+        before_onset_ns: facts.onset.map_or(0, |onset| onset.saturating_sub(change.at)),
+        split: split
+            .into_iter()
+            .map(|(value, counts)| VersionSplit { value: text(value), failing: counts.share })
+            .collect(),
+    }
+}
+
+/// Versions and instances of changed services, by request.
+struct Values {
+    versions: FoldMap<u32, Vec<(u32, u32)>>,
+    instances: FoldMap<u32, Vec<(u32, u32)>>,
+}
+
+impl Values {
+    /// Reads (value, request) pairs of every changed service in one pass.
+    fn read(facts: &Facts<'_, '_>, changes: &[&Change]) -> Values {
+        let spans = facts.spans;
+        let code = |change: &&Change| {
+            change.service.as_deref().and_then(|service| spans.words.find(service))
+        };
+        let services: BTreeSet<u32> = changes.iter().filter_map(code).collect();
+        let mut by_trace = vec![NONE; spans.trace_ids.len()];
+        for number in facts.members {
+            let request = &facts.requests.all[*number as usize];
+            if !request.baseline {
+                by_trace[request.trace as usize] = *number;
+            }
+        }
+        let mut values = Values { versions: FoldMap::default(), instances: FoldMap::default() };
+        for row in (0..spans.baseline_from).filter(|row| services.contains(&spans.service[*row])) {
+            let trace = spans.trace[row] as usize;
+            let Some(request) = by_trace.get(trace).copied().filter(|r| *r != NONE) else {
+                continue;
+            };
+            for (column, into) in
+                [(&spans.version, &mut values.versions), (&spans.instance, &mut values.instances)]
+            {
+                if column[row] != NONE {
+                    into.entry(spans.service[row]).or_default().push((column[row], request));
+                }
+            }
+        }
+        for pairs in values.versions.values_mut().chain(values.instances.values_mut()) {
+            pairs.sort_unstable();
+            pairs.dedup();
+        }
+        values
+    }
+
+    /// Splits requests since a change by its service's versions, or instances.
+    fn see(&self, facts: &Facts<'_, '_>, change: &Change, tests: f64) -> Seen {
+        let mut seen = Seen {
+            change: change.clone(),
+            split: Vec::new(),
+            new: None,
+            p_value: 1.0,
+            supported: false,
+            splits: false,
+        };
+        let words = &facts.spans.words;
+        let service = change.service.as_deref().and_then(|service| words.find(service));
+        let Some(service) = service else { return seen };
+        let by_instance = change.instance.is_some();
+        let pairs = if by_instance { &self.instances } else { &self.versions };
+        let pairs = pairs.get(&service).map(Vec::as_slice).unwrap_or_default();
+        // Since the onset, where that is later: what was healthy before failing began says nothing
+        // about who fails.
+        let since = facts.onset.map_or(change.at, |onset| onset.max(change.at));
+        seen.split = split(facts, pairs, since);
+        let wanted = if by_instance { &change.instance } else { &change.version };
+        seen.new = wanted.as_deref().and_then(|wanted| {
+            let same = |(value, _): &&(u32, Counts)| same_version(wanted, Some(words.text(*value)));
+            seen.split.iter().find(same).map(|(value, _)| *value)
+        });
+        let Some(new) = seen.new else { return seen };
+        let (mut with, mut without) = (Counts::default(), Counts::default());
+        for (value, counts) in &seen.split {
+            let side = if *value == new { &mut with } else { &mut without };
+            side.failing += counts.failing;
+            side.total += counts.total;
+        }
+        seen.splits = without.total >= SPLIT_MIN && with.total > 0;
+        if seen.splits {
+            let (failing_total, total) =
+                (with.failing + without.failing, with.total + without.total);
+            let sides = Sides {
+                failing: with.failing,
+                failing_total,
+                healthy: with.total - with.failing,
+                healthy_total: total - failing_total,
+            };
+            let rate = |counts: &Counts| counts.failing as f64 / counts.total.max(1) as f64;
+            seen.p_value = sides.p_value() * tests;
+            seen.supported =
+                seen.p_value <= SPLIT_P_MAX && rate(&with) >= SPLIT_RATIO_MIN * rate(&without);
+        }
+        seen
+    }
+}
+
+/// Counts requests since `since` by value. Requests that fail for another cause are left out.
+fn split(facts: &Facts<'_, '_>, pairs: &[(u32, u32)], since: i64) -> Vec<(u32, Counts)> {
+    let mut counts: Vec<(u32, Counts)> = Vec::new();
+    for (value, number) in pairs {
+        let request = &facts.requests.all[*number as usize];
+        let failing = facts.failing.contains(number);
+        if request.start < since || request.start >= facts.until || (request.failed && !failing) {
+            continue;
+        }
+        if counts.last().is_none_or(|(last, _)| last != value) {
+            counts.push((*value, Counts::default()));
+        }
+        let Some((_, last)) = counts.last_mut() else { continue };
+        let weight = f64::from(request.weight);
+        last.total += 1;
+        last.share.total += weight;
+        if failing {
+            last.failing += 1;
+            last.share.count += weight;
+        }
+    }
+    counts
+}

@@ -1,0 +1,187 @@
+//! Where a failure began: the failing span none of whose children fails.
+//!
+//! **Invariant:** a walk down goes to a child only, and never to more spans than the trace has.
+
+use std::collections::BTreeMap;
+
+use crate::cohorts::Cohorts;
+use crate::intern::{FoldMap, NONE};
+use crate::spans::{Kind, Spans, UNENDED};
+use crate::tree::Forest;
+
+/// A place in which requests fail: service, peer, name of the span.
+pub(crate) type Site = [u32; 3];
+
+/// Where one request failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) row: u32,
+    pub(crate) site: Site,
+    /// Services from there up to the span that stands for the request, the peer included.
+    pub(crate) path: Vec<u32>,
+}
+
+/// Failed spans in requests that did not fail: by service and name, in how many requests.
+pub(crate) type Swallowed = FoldMap<[u32; 2], u32>;
+
+/// Counts failures that did no harm.
+pub(crate) fn swallowed(spans: &Spans<'_>, cohorts: &Cohorts) -> Swallowed {
+    let mut counts: FoldMap<[u32; 2], (u32, u32)> = FoldMap::default();
+    for row in (0..spans.len()).filter(|row| spans.failed[*row]) {
+        let slot = cohorts.slot[row];
+        if slot == NONE || cohorts.is_failing(slot) {
+            continue;
+        }
+        let seen = counts.entry([spans.service[row], spans.name[row]]).or_insert((0, NONE));
+        if seen.1 != slot {
+            *seen = (seen.0 + 1, slot);
+        }
+    }
+    counts.into_iter().map(|(key, (count, _))| (key, count)).collect()
+}
+
+/// The spans of one trace, from parent to child.
+struct Children {
+    pairs: Vec<(u32, u32)>,
+}
+
+impl Children {
+    fn of(forest: &Forest, trace: usize) -> Children {
+        let rows = forest.rows(trace).iter().filter(|row| !forest.is_repetition(**row as usize));
+        let linked = rows.filter(|row| forest.parent[**row as usize] != NONE);
+        let mut pairs: Vec<_> = linked.map(|row| (forest.parent[*row as usize], *row)).collect();
+        pairs.sort_unstable();
+        Children { pairs }
+    }
+
+    fn get(&self, row: usize) -> impl Iterator<Item = usize> + Clone + '_ {
+        let row = row as u32;
+        let from = self.pairs.partition_point(|(parent, _)| *parent < row);
+        let to = self.pairs.partition_point(|(parent, _)| *parent <= row);
+        self.pairs[from..to].iter().map(|(_, child)| *child as usize)
+    }
+
+    /// All rows below a row.
+    fn below(&self, row: usize) -> Vec<usize> {
+        let mut found: Vec<usize> = self.get(row).collect();
+        let mut next = 0;
+        while next < found.len() {
+            let at = found[next];
+            found.extend(self.get(at));
+            next += 1;
+        }
+        found
+    }
+}
+
+/// Finds where the request that `anchor` stands for failed, and takes spans that began after the
+/// failure out of the comparison: what happened later cannot be its reason.
+pub(crate) fn find(
+    spans: &Spans<'_>,
+    forest: &Forest,
+    swallowed: &Swallowed,
+    anchor: usize,
+    slot: &mut [u32],
+) -> Origin {
+    let children = Children::of(forest, spans.trace[anchor] as usize);
+    let (mut at, mut steps) = (anchor, vec![anchor]);
+    while let Some(child) = failing_child(spans, &children, swallowed, at) {
+        steps.push(child);
+        at = child;
+    }
+    for step in steps.iter().skip(1) {
+        leave_out_later(spans, forest, &children, *step, slot);
+    }
+    let peer = peer(spans, &children, at);
+    let mut path: Vec<u32> =
+        forest.up(at).take_while(|row| *row != anchor).map(|row| spans.service[row]).collect();
+    path.extend([spans.service[anchor], peer]);
+    path.retain(|service| *service != NONE);
+    path.sort_unstable();
+    path.dedup();
+    Origin { row: at as u32, site: [spans.service[at], peer, spans.name[at]], path }
+}
+
+/// The failing span below `row` that made it fail: reached directly or through inner spans of
+/// the same service that were not marked. Failures that healthy requests survive come last,
+/// earlier ones before later ones.
+fn failing_child(
+    spans: &Spans<'_>,
+    children: &Children,
+    swallowed: &Swallowed,
+    row: usize,
+) -> Option<usize> {
+    let (mut open, mut failing) = (vec![row], Vec::new());
+    while let Some(at) = open.pop() {
+        for child in children.get(at) {
+            if spans.failed[child] && !gave_up(spans, row, child) {
+                failing.push(child);
+            } else if spans.kind[child] == Kind::Inner
+                && !spans.failed[child]
+                && spans.service[child] == spans.service[row]
+            {
+                open.push(child);
+            }
+        }
+    }
+    let harmless = |row: usize| {
+        swallowed.get(&[spans.service[row], spans.name[row]]).copied().unwrap_or(0) > 0
+    };
+    failing.into_iter().min_by_key(|child| (harmless(*child), spans.end(*child), *child))
+}
+
+/// Whether a caller stopped waiting before its callee ended: then the callee's own failure came
+/// too late to matter. Durations are compared, since clocks of two hosts differ.
+fn gave_up(spans: &Spans<'_>, caller: usize, callee: usize) -> bool {
+    spans.kind[caller] == Kind::Exit
+        && spans.service[caller] != spans.service[callee]
+        && spans.duration[caller] != UNENDED
+        && (spans.duration[callee] == UNENDED || spans.duration[callee] > spans.duration[caller])
+}
+
+/// The service that the span called: the one that took the call, or the name that it gave it.
+fn peer(spans: &Spans<'_>, children: &Children, row: usize) -> u32 {
+    let other = |child: &usize| spans.service[*child] != spans.service[row];
+    let callee = children.get(row).find(other).map_or(NONE, |child| spans.service[child]);
+    match (callee, spans.kind[row]) {
+        (NONE, Kind::Exit) if spans.peer[row] != spans.service[row] => spans.peer[row],
+        (callee, _) => callee,
+    }
+}
+
+/// Takes siblings out that began after `failed` had ended, with all below them. Only siblings of
+/// one service are judged: clocks of two hosts differ. Another attempt of the same call stays.
+fn leave_out_later(
+    spans: &Spans<'_>,
+    forest: &Forest,
+    children: &Children,
+    failed: usize,
+    slot: &mut [u32],
+) {
+    let end = spans.end(failed);
+    let parent = forest.parent[failed];
+    if parent == NONE || spans.duration[failed] == UNENDED {
+        return;
+    }
+    for sibling in children.get(parent as usize) {
+        if sibling != failed
+            && spans.service[sibling] == spans.service[failed]
+            && spans.name[sibling] != spans.name[failed]
+            && spans.start[sibling] >= end
+        {
+            slot[sibling] = NONE;
+            children.below(sibling).into_iter().for_each(|row| slot[row] = NONE);
+        }
+    }
+}
+
+/// Groups slots of failing requests by the place in which they failed, the largest group first.
+pub(crate) fn by_site(origins: &[Origin]) -> Vec<(Site, Vec<usize>)> {
+    let mut groups: BTreeMap<Site, Vec<usize>> = BTreeMap::new();
+    for (slot, origin) in origins.iter().enumerate() {
+        groups.entry(origin.site).or_default().push(slot);
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then(a.0.cmp(&b.0)));
+    groups
+}

@@ -1,0 +1,441 @@
+//! All spans of a question as columns of numbers: one pass over the batches, no allocation for
+//! each row, texts interned once for each value of a dictionary.
+//!
+//! **Invariant:** rows keep the numbers of their place in the evidence; nothing is sorted in
+//! place, so a row can always be read again from its batch.
+
+use arrow::array::{Array, ArrayRef, AsArray, MapArray, RecordBatch};
+use arrow::datatypes::{
+    DataType, Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt8Type,
+};
+use halfopen_model::batch::{Cells, text_at};
+use halfopen_model::schema::ATTRIBUTES;
+use halfopen_model::{SpanId, TraceId};
+
+use crate::intern::{FoldMap, NONE, Words};
+use crate::request;
+
+/// Stands for the duration of a span that never ended.
+pub(crate) const UNENDED: i64 = i64::MIN;
+
+/// The kinds of spans that matter here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// A request was taken: server or consumer.
+    Entry,
+    /// A request was made: client or producer.
+    Exit,
+    /// Anything else.
+    Inner,
+}
+
+/// Facts of every span that are read from attributes, under their current and old names; where
+/// several names stand, the first that has a value counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fact {
+    Http,
+    Grpc,
+    Peer(u8),
+    Method,
+    Route,
+    Version,
+    Instance(u8),
+    TailSampled,
+}
+
+/// The rank of a peer that is only known by its kind: `postgresql`, `kafka`.
+const PEER_BACKING: u8 = 3;
+
+/// Every name under which a fact is sent. A lower number of a peer or instance goes before a
+/// higher one.
+const FACTS: &[(&str, Fact)] = &[
+    (request::HTTP_STATUS[0], Fact::Http),
+    (request::HTTP_STATUS[1], Fact::Http),
+    (request::GRPC_STATUS[0], Fact::Grpc),
+    (request::GRPC_STATUS[1], Fact::Grpc),
+    (request::GRPC_STATUS[2], Fact::Grpc),
+    ("span.service.peer.name", Fact::Peer(0)),
+    ("span.peer.service", Fact::Peer(0)),
+    ("span.rpc.service", Fact::Peer(2)),
+    ("span.server.address", Fact::Peer(1)),
+    ("span.net.peer.name", Fact::Peer(1)),
+    ("span.db.system.name", Fact::Peer(PEER_BACKING)),
+    ("span.db.system", Fact::Peer(PEER_BACKING)),
+    ("span.messaging.system", Fact::Peer(PEER_BACKING)),
+    ("span.http.request.method", Fact::Method),
+    ("span.http.method", Fact::Method),
+    ("span.http.route", Fact::Route),
+    ("resource.service.version", Fact::Version),
+    ("resource.service.instance.id", Fact::Instance(0)),
+    ("resource.k8s.pod.name", Fact::Instance(1)),
+    ("resource.host.name", Fact::Instance(2)),
+    ("span.tailsampling.policy", Fact::TailSampled),
+    ("scope.tailsampling.policy", Fact::TailSampled),
+    ("span.tailsampling.composite_policy", Fact::TailSampled),
+];
+
+/// One batch of the evidence.
+pub(crate) struct Part<'a> {
+    pub(crate) rows: &'a RecordBatch,
+    /// Number of its first row among all rows.
+    pub(crate) first: usize,
+}
+
+/// All spans of a question.
+pub(crate) struct Spans<'a> {
+    pub(crate) parts: Vec<Part<'a>>,
+    pub(crate) words: Words,
+    pub(crate) trace_ids: Vec<TraceId>,
+    /// Trace of each row; [`NONE`] for a row without trace id.
+    pub(crate) trace: Vec<u32>,
+    /// Span ids; 0 for none.
+    pub(crate) id: Vec<u64>,
+    pub(crate) parent_id: Vec<u64>,
+    pub(crate) start: Vec<i64>,
+    pub(crate) duration: Vec<i64>,
+    pub(crate) service: Vec<u32>,
+    pub(crate) name: Vec<u32>,
+    pub(crate) kind: Vec<Kind>,
+    pub(crate) failed: Vec<bool>,
+    pub(crate) weight: Vec<f32>,
+    pub(crate) peer: Vec<u32>,
+    pub(crate) method: Vec<u32>,
+    pub(crate) route: Vec<u32>,
+    pub(crate) version: Vec<u32>,
+    pub(crate) instance: Vec<u32>,
+    /// Whether the peer is a database or a queue, which send no spans by nature.
+    pub(crate) backing: Vec<bool>,
+    /// First row of the baseline window.
+    pub(crate) baseline_from: usize,
+    /// Spans that say that their trace was sampled by outcome.
+    pub(crate) tail_sampled: Vec<u32>,
+    /// Whether any row has a weight other than 1.
+    pub(crate) weighted: bool,
+    /// The rank of the name that gave a peer or an instance, to let better names win.
+    ranks: Vec<(u8, u8)>,
+    trace_codes: FoldMap<u128, u32>,
+}
+
+impl<'a> Spans<'a> {
+    /// Reads all batches: those of the window, then those of the baseline.
+    pub(crate) fn load(window: &'a [RecordBatch], baseline: &'a [RecordBatch]) -> Spans<'a> {
+        let rows =
+            |batches: &[RecordBatch]| -> usize { batches.iter().map(|b| b.num_rows()).sum() };
+        let total = rows(window) + rows(baseline);
+        let mut spans = Spans::with_room(total, rows(window));
+        for batch in window.iter().chain(baseline) {
+            spans.read(batch);
+        }
+        spans
+    }
+
+    fn with_room(total: usize, baseline_from: usize) -> Spans<'a> {
+        Spans {
+            parts: Vec::new(),
+            words: Words::new(),
+            trace_ids: Vec::new(),
+            trace: Vec::with_capacity(total),
+            id: Vec::with_capacity(total),
+            parent_id: Vec::with_capacity(total),
+            start: Vec::with_capacity(total),
+            duration: Vec::with_capacity(total),
+            service: Vec::with_capacity(total),
+            name: Vec::with_capacity(total),
+            kind: Vec::with_capacity(total),
+            failed: Vec::with_capacity(total),
+            weight: Vec::with_capacity(total),
+            peer: vec![NONE; total],
+            backing: vec![false; total],
+            method: vec![NONE; total],
+            route: vec![NONE; total],
+            version: vec![NONE; total],
+            instance: vec![NONE; total],
+            baseline_from,
+            tail_sampled: Vec::new(),
+            weighted: false,
+            ranks: vec![(u8::MAX, u8::MAX); total],
+            trace_codes: FoldMap::default(),
+        }
+    }
+
+    /// Number of rows.
+    pub(crate) fn len(&self) -> usize {
+        self.trace.len()
+    }
+
+    /// The batch of a row.
+    pub(crate) fn part(&self, row: usize) -> &'a RecordBatch {
+        self.parts[self.parts.partition_point(|part| part.first <= row) - 1].rows
+    }
+
+    /// The batch of a row, and the row's number inside it.
+    pub(crate) fn cells(&self, row: usize) -> (Cells<'a>, usize) {
+        let part = self.parts.partition_point(|part| part.first <= row) - 1;
+        let part = &self.parts[part];
+        (Cells::new(part.rows), row - part.first)
+    }
+
+    /// The trace id of a row that has one.
+    pub(crate) fn trace_id(&self, row: usize) -> Option<TraceId> {
+        self.trace_ids.get(self.trace[row] as usize).copied()
+    }
+
+    pub(crate) fn span_id(&self, row: usize) -> SpanId {
+        SpanId(self.id[row].to_be_bytes())
+    }
+
+    /// When a span ended; its start for one that never did.
+    pub(crate) fn end(&self, row: usize) -> i64 {
+        let duration = if self.duration[row] == UNENDED { 0 } else { self.duration[row] };
+        self.start[row].saturating_add(duration)
+    }
+
+    fn read(&mut self, rows: &'a RecordBatch) {
+        let first = self.trace.len();
+        self.parts.push(Part { rows, first });
+        self.read_ids(rows);
+        let (len, column) = (rows.num_rows(), |name: &str| rows.column_by_name(name));
+        let times =
+            column("start_time").and_then(|c| c.as_primitive_opt::<TimestampNanosecondType>());
+        self.start.extend((0..len).map(|row| times.map_or(0, |c| c.value(row))));
+        let durations = column("duration_ns").and_then(|c| c.as_primitive_opt::<Int64Type>());
+        let duration = |row: usize| durations.filter(|c| c.is_valid(row)).map(|c| c.value(row));
+        self.duration.extend((0..len).map(|row| duration(row).unwrap_or(UNENDED)));
+        let weights = column("weight").and_then(|c| c.as_primitive_opt::<Float64Type>());
+        let weight = |row: usize| weights.filter(|c| c.is_valid(row)).map_or(1.0, |c| c.value(row));
+        self.weight.extend((0..len).map(weight).map(usable_weight));
+        self.weighted |= self.weight[first..].iter().any(|weight| *weight != 1.0);
+        self.service.extend(words_of(column("service"), len, &mut self.words));
+        self.name.extend(words_of(column("name"), len, &mut self.words));
+        self.kind.extend(kinds_of(column("kind"), len));
+        let failed = by_text(column("status"), len, false, |text| text == "error");
+        self.failed.extend(failed);
+        self.read_facts(rows, first);
+        for row in first..self.trace.len() {
+            self.failed[row] |= self.duration[row] == UNENDED;
+        }
+    }
+
+    fn read_ids(&mut self, rows: &RecordBatch) {
+        let fixed = |name: &str, bytes: i32| {
+            let column = rows.column_by_name(name)?.as_fixed_size_binary_opt()?;
+            (column.value_length() == bytes).then_some(column)
+        };
+        let traces = fixed("trace_id", 16);
+        let mut last = (0_u128, NONE);
+        for row in 0..rows.num_rows() {
+            let id = traces.filter(|c| c.is_valid(row)).and_then(|c| c.value(row).try_into().ok());
+            let id = id.map_or(0, u128::from_be_bytes);
+            if id != last.0 {
+                let next = self.trace_ids.len() as u32;
+                let code = *self.trace_codes.entry(id).or_insert(next);
+                if code == next {
+                    self.trace_ids.push(TraceId(id.to_be_bytes()));
+                }
+                last = (id, code);
+            }
+            self.trace.push(if id == 0 { NONE } else { last.1 });
+        }
+        for (name, into) in [("span_id", &mut self.id), ("parent_span_id", &mut self.parent_id)] {
+            let column = fixed(name, 8);
+            into.extend((0..rows.num_rows()).map(|row| {
+                let id = column.filter(|c| c.is_valid(row));
+                id.and_then(|c| c.value(row).try_into().ok()).map_or(0, u64::from_be_bytes)
+            }));
+        }
+    }
+
+    fn read_facts(&mut self, rows: &'a RecordBatch, first: usize) {
+        for (name, fact) in FACTS {
+            let Some(column) = rows.column_by_name(name) else { continue };
+            self.read_fact_column(column, *fact, first);
+        }
+        if let Some(map) = rows.column_by_name(ATTRIBUTES).and_then(|c| c.as_map_opt()) {
+            self.read_fact_map(map, first);
+        }
+    }
+
+    fn read_fact_column(&mut self, column: &ArrayRef, fact: Fact, first: usize) {
+        let len = column.len();
+        if let Some(ints) = column.as_primitive_opt::<Int64Type>() {
+            for row in (0..len).filter(|row| ints.is_valid(*row)) {
+                self.failed[first + row] |= match fact {
+                    Fact::Http => ints.value(row) >= request::HTTP_FAILED_MIN,
+                    Fact::Grpc => request::grpc_code_failed(ints.value(row)),
+                    _ => false,
+                };
+            }
+            return;
+        }
+        match fact {
+            Fact::Http | Fact::Grpc => {
+                let rule = if fact == Fact::Http {
+                    request::http_text_failed
+                } else {
+                    request::grpc_text_failed
+                };
+                let failed = by_text(Some(column), len, false, rule);
+                failed.enumerate().for_each(|(row, failed)| self.failed[first + row] |= failed);
+            }
+            _ => {
+                let codes: Vec<u32> = words_of(Some(column), len, &mut self.words).collect();
+                for (row, code) in codes.into_iter().enumerate().filter(|(_, code)| *code != NONE) {
+                    self.take_fact(fact, first + row, code);
+                }
+            }
+        }
+    }
+
+    fn read_fact_map(&mut self, map: &'a MapArray, first: usize) {
+        let Some(entries) = MapEntries::new(map) else { return };
+        let mut keys: KeyCache<'_, Option<Fact>> = KeyCache::new();
+        for row in 0..map.len() {
+            for (ordinal, entry) in entries.of(row).enumerate() {
+                let fact = |key: &str| FACTS.iter().find(|(name, _)| *name == key).map(|f| f.1);
+                let Some(fact) = keys.get(ordinal, entries.key(entry), fact) else { continue };
+                let (tag, text) = entries.value(entry);
+                match fact {
+                    Fact::Http => self.failed[first + row] |= request::http_text_failed(text),
+                    Fact::Grpc if tag != 0 => {
+                        self.failed[first + row] |= request::grpc_text_failed(text);
+                    }
+                    Fact::Grpc => {}
+                    _ => {
+                        let code = self.words.code(text);
+                        self.take_fact(fact, first + row, code);
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_fact(&mut self, fact: Fact, row: usize, code: u32) {
+        let put = |column: &mut Vec<u32>| {
+            if column[row] == NONE {
+                column[row] = code;
+            }
+        };
+        if fact == Fact::Peer(PEER_BACKING) {
+            self.backing[row] = true;
+        }
+        match fact {
+            Fact::Peer(rank) if rank < self.ranks[row].0 => {
+                (self.peer[row], self.ranks[row].0) = (code, rank);
+            }
+            Fact::Instance(rank) if rank < self.ranks[row].1 => {
+                (self.instance[row], self.ranks[row].1) = (code, rank);
+            }
+            Fact::Method => put(&mut self.method),
+            Fact::Route => put(&mut self.route),
+            Fact::Version => put(&mut self.version),
+            Fact::TailSampled => self.tail_sampled.push(row as u32),
+            Fact::Peer(_) | Fact::Instance(_) | Fact::Http | Fact::Grpc => {}
+        }
+    }
+}
+
+/// A weight that cannot be meant (zero, negative, no number) counts as one.
+fn usable_weight(weight: f64) -> f32 {
+    if weight.is_finite() && weight > 0.0 { weight as f32 } else { 1.0 }
+}
+
+fn kinds_of(column: Option<&ArrayRef>, len: usize) -> impl Iterator<Item = Kind> {
+    by_text(column, len, Kind::Inner, |text| match text {
+        "server" | "consumer" => Kind::Entry,
+        "client" | "producer" => Kind::Exit,
+        _ => Kind::Inner,
+    })
+}
+
+/// What `judge` says of the text of each row, asked once for each value of a dictionary.
+fn by_text<T: Copy>(
+    column: Option<&ArrayRef>,
+    len: usize,
+    otherwise: T,
+    mut judge: impl FnMut(&str) -> T,
+) -> impl Iterator<Item = T> {
+    let mut judged = vec![otherwise; len];
+    let words = column.and_then(|column| column.as_dictionary_opt::<Int32Type>());
+    match (column, words) {
+        (Some(column), None) if column.data_type() == &DataType::Utf8 => {
+            for (row, judged) in judged.iter_mut().enumerate() {
+                *judged = text_at(column.as_ref(), row).map_or(otherwise, &mut judge);
+            }
+        }
+        (_, Some(words)) => {
+            let values = words.values();
+            let value = |row| text_at(values.as_ref(), row).map_or(otherwise, &mut judge);
+            let values: Vec<T> = (0..words.values().len()).map(value).collect();
+            for (row, judged) in judged.iter_mut().enumerate() {
+                *judged = words.key(row).map_or(otherwise, |key| values[key]);
+            }
+        }
+        _ => {}
+    }
+    judged.into_iter()
+}
+
+/// The interned text of each row, [`NONE`] for null.
+fn words_of(column: Option<&ArrayRef>, len: usize, words: &mut Words) -> impl Iterator<Item = u32> {
+    by_text(column, len, NONE, |text| words.code(text))
+}
+
+/// The entries of an attribute map, read without building values.
+pub(crate) struct MapEntries<'a> {
+    offsets: &'a [i32],
+    keys: &'a arrow::array::StringArray,
+    tags: &'a arrow::array::UInt8Array,
+    texts: &'a arrow::array::StringArray,
+}
+
+impl<'a> MapEntries<'a> {
+    pub(crate) fn new(map: &'a MapArray) -> Option<MapEntries<'a>> {
+        let values = map.values().as_struct_opt()?;
+        Some(MapEntries {
+            offsets: map.value_offsets(),
+            keys: map.keys().as_string_opt::<i32>()?,
+            tags: values.columns().first()?.as_primitive_opt::<UInt8Type>()?,
+            texts: values.columns().get(1)?.as_string_opt::<i32>()?,
+        })
+    }
+
+    pub(crate) fn of(&self, row: usize) -> std::ops::Range<usize> {
+        self.offsets[row] as usize..self.offsets[row + 1] as usize
+    }
+
+    pub(crate) fn key(&self, entry: usize) -> &'a str {
+        self.keys.value(entry)
+    }
+
+    /// Type tag and text.
+    pub(crate) fn value(&self, entry: usize) -> (u8, &'a str) {
+        (self.tags.value(entry), self.texts.value(entry))
+    }
+}
+
+/// Rows of one sender carry the same keys in the same order: what was found for the key at this
+/// place of the row before is found again by one comparison.
+pub(crate) struct KeyCache<'a, T> {
+    last: Vec<(&'a str, T)>,
+}
+
+impl<'a, T: Copy> KeyCache<'a, T> {
+    pub(crate) fn new() -> KeyCache<'a, T> {
+        KeyCache { last: Vec::new() }
+    }
+
+    pub(crate) fn get(&mut self, ordinal: usize, key: &'a str, find: impl FnOnce(&str) -> T) -> T {
+        match self.last.get_mut(ordinal) {
+            Some((last, found)) if *last == key => *found,
+            Some(cached) => {
+                *cached = (key, find(key));
+                cached.1
+            }
+            None => {
+                let found = find(key);
+                self.last.push((key, found));
+                found
+            }
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! Puts what was found into the answer: calls, conditions, changes, evidence, next commands.
+
+use std::collections::BTreeSet;
+
+use halfopen_model::UnixNanos;
+use halfopen_model::answer::{
+    AfterChange, Call, Cause, Condition, ConditionPart, Contrast, Effect, Evidence, EvidenceRef,
+    Scope, Share, Strength, WhyAnswer,
+};
+use halfopen_model::time::show_duration;
+use halfopen_model::{TimeRange, TraceId};
+
+use super::Sides;
+use crate::anchor::{self, Request, Requests};
+use crate::bits::Bits;
+use crate::causes::{Draft, Workshop};
+use crate::changes::{self, Change, Judged};
+use crate::difference::{Coincidence, Explanation, names};
+use crate::intern::NONE;
+use crate::origin::Site;
+use crate::reason;
+use crate::shell::quoted;
+use crate::sql;
+use crate::strength::{self, CallFacts};
+use crate::tree::Forest;
+
+/// Other names of one fact that are shown.
+const SAME_AS_MAX: usize = 6;
+
+/// Commands that are offered.
+const NEXT_MAX: usize = 4;
+
+/// Puts drafts into words.
+pub(super) struct Teller<'t, 'a> {
+    pub(super) workshop: &'t Workshop<'t, 'a>,
+    pub(super) forest: &'t Forest,
+    pub(super) sides: &'t Sides,
+    pub(super) window: TimeRange,
+}
+
+impl Teller<'_, '_> {
+    /// Changes that fit a draft, and those that do not.
+    pub(super) fn changes(&self, draft: &Draft, all: &[Change]) -> Judged {
+        let workshop = self.workshop;
+        let failing: BTreeSet<u32> =
+            draft.group.members().map(|slot| workshop.cohorts.request[slot]).collect();
+        let site = draft.site.map_or_else(Vec::new, |site| vec![site[0], site[1]]);
+        let facts = changes::Facts {
+            spans: workshop.spans,
+            requests: workshop.requests,
+            members: &self.sides.window,
+            failing: &failing,
+            onset: self.sides.onset.map(|onset| onset.at.0),
+            until: self.sides.until,
+            site: &site,
+            path: &workshop.path(&draft.group),
+        };
+        changes::judge(&facts, all)
+    }
+
+    /// One cause.
+    pub(super) fn cause(&self, draft: &Draft, all: &[Draft], after: Vec<AfterChange>) -> Cause {
+        let rows = self.rows(draft);
+        let contrast = self.contrast(draft, &rows);
+        let call = draft.site.map(|site| self.call(site, &rows));
+        let condition = draft.explanation.as_ref().map(|e| self.condition(draft, e));
+        let strength = self.strength(draft, all, &contrast);
+        let example = self.example(draft);
+        let healthy_twin = example.and_then(|example| self.twin(example, draft));
+        let trace = |request: &Request| self.trace(request);
+        let mut cause = Cause {
+            strength,
+            call,
+            contrast,
+            conditions: condition.into_iter().collect(),
+            after,
+            example: example.and_then(trace),
+            healthy_twin: healthy_twin.and_then(trace),
+            evidence: Vec::new(),
+        };
+        cause.evidence = self.evidence(draft, &cause);
+        cause
+    }
+
+    fn trace(&self, request: &Request) -> Option<TraceId> {
+        self.workshop.spans.trace_id(request.row as usize)
+    }
+
+    /// The failing spans of a draft that stand at its place.
+    fn rows(&self, draft: &Draft) -> Vec<u32> {
+        let origins = draft.group.members().map(|slot| &self.workshop.origins[slot]);
+        let here = |site: Site| draft.site.is_none_or(|wanted| wanted == site);
+        origins.filter(|origin| here(origin.site)).map(|origin| origin.row).collect()
+    }
+
+    /// How many failing requests fail there, and how many healthy ones show that call failing.
+    fn contrast(&self, draft: &Draft, rows: &[u32]) -> Contrast {
+        let (cohorts, spans) = (self.workshop.cohorts, self.workshop.spans);
+        let slots = rows.iter().map(|row| cohorts.slot[*row as usize]).filter(|s| *s != NONE);
+        let failing = Bits::of(cohorts.slots(), slots.map(|slot| slot as usize));
+        let failing = failing.and(&cohorts.failing);
+        let mut healthy = Bits::new(cohorts.slots());
+        if let Some([service, _, name]) = draft.site {
+            let same = |row: &usize| {
+                spans.failed[*row] && spans.service[*row] == service && spans.name[*row] == name
+            };
+            for row in (0..spans.len()).filter(same) {
+                let slot = cohorts.slot[row];
+                if slot != NONE && !cohorts.is_failing(slot) {
+                    healthy.set(slot as usize);
+                }
+            }
+        }
+        let share = |set: &Bits, of: &Bits| Share::new(cohorts.weigh(set), cohorts.weigh(of));
+        Contrast {
+            failing: share(&failing, &cohorts.failing),
+            healthy: share(&healthy, &cohorts.healthy),
+        }
+    }
+
+    fn call(&self, site: Site, rows: &[u32]) -> Call {
+        let spans = self.workshop.spans;
+        let text = |code: u32| spans.words.text(code).to_owned();
+        let (reason, duration_ns) = reason::of_all(spans, rows);
+        let first = rows.first().map(|row| *row as usize);
+        Call {
+            service: text(site[0]),
+            peer: (site[1] != NONE).then(|| text(site[1])),
+            operation: first.map_or_else(String::new, |row| anchor::operation(spans, row)),
+            reason,
+            duration_ns,
+            example: first.and_then(|row| Some((spans.trace_id(row)?, spans.span_id(row)))),
+        }
+    }
+
+    fn part(&self, item: usize) -> ConditionPart {
+        let key = self.workshop.items.list[item].key;
+        let text = |code: u32| self.workshop.spans.words.text(code).to_owned();
+        ConditionPart { service: text(key[0]), attribute: text(key[1]), value: text(key[2]) }
+    }
+
+    fn condition(&self, draft: &Draft, explanation: &Explanation) -> Condition {
+        let cohorts = self.workshop.cohorts;
+        let path = self.workshop.path(&draft.group);
+        let share =
+            |of: &Bits| Share::new(cohorts.weigh(&explanation.set.and(of)), cohorts.weigh(of));
+        let rank = |part: &ConditionPart| names::rank(&part.attribute, &part.value);
+        let mut parts: Vec<_> = explanation.parts.iter().map(|item| self.part(*item)).collect();
+        parts.sort_by_key(|part| (rank(part), part.clone()));
+        // A version of a service that takes no part in it is a coincidence, not another name.
+        let telling = |item: &&usize| {
+            let key = self.workshop.items.list[**item].key;
+            path.contains(&key[0]) || !names::is_deployed(self.workshop.spans.words.text(key[1]))
+        };
+        let mut same_as: Vec<_> =
+            explanation.same_as.iter().filter(telling).map(|item| self.part(*item)).collect();
+        same_as.sort_by_key(|part| (rank(part), part.clone()));
+        same_as.truncate(SAME_AS_MAX);
+        Condition {
+            parts,
+            same_as,
+            contrast: Contrast { failing: share(&draft.of), healthy: share(&cohorts.healthy) },
+            p_value: explanation.p_value,
+        }
+    }
+
+    fn strength(&self, draft: &Draft, all: &[Draft], contrast: &Contrast) -> Strength {
+        let workshop = self.workshop;
+        let cohorts = workshop.cohorts;
+        let of_call = draft.site.map_or(Strength::Weak, |site| {
+            let others = all.iter().filter(|other| other.site != draft.site);
+            let next = others.map(|other| cohorts.weigh(&other.group)).fold(0.0, f64::max);
+            let made = workshop.healthy_with_call(site).count() as f64;
+            let count = draft.group.count() as f64;
+            let below = draft.group.members().any(|slot| {
+                let origin = &workshop.origins[slot];
+                let request = cohorts.request[slot] as usize;
+                origin.row != workshop.requests.all[request].row
+            });
+            strength::of_call(&CallFacts {
+                failing: contrast.failing,
+                next,
+                rate: Share::new(count, count + made),
+                rose: self.sides.onset.is_some(),
+                below,
+            })
+        });
+        let Some(explanation) = &draft.explanation else { return of_call };
+        let spread = strength::spread(workshop.items, cohorts, &draft.of, &explanation.set);
+        strength::of_condition(explanation, draft.next_g, spread).max(of_call)
+    }
+
+    /// The first failing request whose trace is whole.
+    fn example(&self, draft: &Draft) -> Option<&Request> {
+        let requests = draft.group.members().map(|slot| {
+            let number = self.workshop.cohorts.request[slot] as usize;
+            (slot, &self.workshop.requests.all[number])
+        });
+        let whole = |request: &Request| {
+            let shape = self.forest.shape[request.trace as usize];
+            shape.orphans == 0 && shape.repeated == 0 && shape.circle == 0
+        };
+        let here =
+            |slot: usize| draft.site.is_none_or(|site| self.workshop.origins[slot].site == site);
+        let place = |(slot, request): &(usize, &Request)| {
+            (!here(*slot), !whole(request), request.start, request.trace)
+        };
+        requests.min_by_key(place).map(|(_, request)| request)
+    }
+
+    /// The healthy request of the same kind that is nearest in time, one that made the same call
+    /// where there is one.
+    fn twin(&self, example: &Request, draft: &Draft) -> Option<&Request> {
+        let cohorts = self.workshop.cohorts;
+        let called = draft.site.map(|site| self.workshop.healthy_with_call(site));
+        let candidates = cohorts
+            .healthy
+            .members()
+            .map(|slot| (slot, &self.workshop.requests.all[cohorts.request[slot] as usize]));
+        let same = |(_, request): &(usize, &Request)| {
+            (request.service, request.operation) == (example.service, example.operation)
+        };
+        let place = |(slot, request): &(usize, &Request)| {
+            let called = called.as_ref().is_some_and(|called| called.has(*slot));
+            (!called, request.start.abs_diff(example.start), request.trace)
+        };
+        candidates.filter(same).min_by_key(place).map(|(_, request)| request)
+    }
+
+    fn evidence(&self, draft: &Draft, cause: &Cause) -> Vec<Evidence> {
+        let mut found = Vec::new();
+        if let (Some(call), Some(site)) = (&cause.call, draft.site) {
+            let name = self.workshop.spans.words.text(site[2]);
+            let unit = |value: i64| Effect { value: value as f64, unit: "ns" };
+            found.push(Evidence {
+                kind: "error_origin",
+                subject: subject(call),
+                effect: call.duration_ns.map(unit),
+                failing: cause.contrast.failing,
+                healthy: cause.contrast.healthy,
+                strength: cause.strength,
+                refs: call.example.map(|(t, s)| EvidenceRef::Span(t, s)).into_iter().collect(),
+                query: Some(sql::traces_failing(&self.window, &call.service, name)),
+            });
+        }
+        for condition in &cause.conditions {
+            let lift = condition.contrast.lift();
+            let lift = lift.is_finite().then_some(Effect { value: lift, unit: "ratio" });
+            found.push(Evidence {
+                kind: "attribute",
+                subject: show_parts(&condition.parts),
+                effect: lift,
+                failing: condition.contrast.failing,
+                healthy: condition.contrast.healthy,
+                strength: cause.strength,
+                refs: cause.example.map(EvidenceRef::Trace).into_iter().collect(),
+                query: Some(sql::traces_with(&self.window, &condition.parts)),
+            });
+        }
+        found.extend(cause.after.iter().filter_map(|change| self.split_evidence(change)));
+        found
+    }
+
+    fn split_evidence(&self, change: &AfterChange) -> Option<Evidence> {
+        let (new, others) = change.split.split_first()?;
+        let service = change.service.as_deref()?;
+        let mut rest = Share::default();
+        for other in others {
+            rest.count += other.failing.count;
+            rest.total += other.failing.total;
+        }
+        let by_version = change.version.as_deref() == Some(new.value.as_str());
+        let column =
+            if by_version { "resource.service.version" } else { "resource.service.instance.id" };
+        Some(Evidence {
+            kind: "version_split",
+            subject: format!("{service} {}", new.value),
+            effect: None,
+            failing: new.failing,
+            healthy: rest,
+            strength: if others.is_empty() { Strength::Weak } else { Strength::Strong },
+            refs: change.change_id.iter().cloned().map(EvidenceRef::Change).collect(),
+            query: Some(sql::by_column(&self.window, service, &format!("\"{column}\""))),
+        })
+    }
+
+    /// Values that changed together with the failures and have nothing to do with them: one for
+    /// each service, unless a change of it was ruled out already.
+    pub(super) fn coincidences(
+        &self,
+        found: &[Coincidence],
+        ruled_out: &BTreeSet<String>,
+    ) -> Vec<String> {
+        let mut parts: Vec<_> =
+            found.iter().map(|coincidence| self.part(coincidence.item)).collect();
+        let rank = |part: &ConditionPart| names::rank(&part.attribute, &part.value);
+        parts.sort_by_key(|part| (part.service.clone(), rank(part), part.clone()));
+        parts.dedup_by(|a, b| a.service == b.service);
+        let since = "changed at the same time, but requests with it fail no more than others since";
+        let told = |part: &ConditionPart| {
+            ruled_out.iter().any(|line| line.split(' ').nth(1) == Some(part.service.as_str()))
+        };
+        let parts = parts.into_iter().filter(|part| !told(part));
+        parts.map(|part| format!("{}: {since}", show_parts(&[part]))).collect()
+    }
+}
+
+/// `payment → card-gateway`.
+fn subject(call: &Call) -> String {
+    match &call.peer {
+        Some(peer) => format!("{} → {peer}", call.service),
+        None => format!("{} {}", call.service, call.operation),
+    }
+}
+
+/// `payment service.version = 2.3.0 and payment gift_card = true`.
+fn show_parts(parts: &[ConditionPart]) -> String {
+    let show = |part: &ConditionPart| {
+        let key = part.attribute.split_once('.').map_or(part.attribute.as_str(), |(scope, key)| {
+            if matches!(scope, "span" | "resource" | "scope") { key } else { &part.attribute }
+        });
+        format!("{} {key} = {}", part.service, part.value)
+    };
+    parts.iter().map(show).collect::<Vec<_>>().join(" and ")
+}
+
+/// Says that failures were one short burst.
+pub(super) fn spike(requests: &Requests, window: &[u32], first: usize, end: usize) -> String {
+    let start = |place: usize| requests.all[window[place] as usize].start;
+    let length_ns = start(end - 1).saturating_sub(start(first));
+    format!(
+        "an onset: most failures are one burst of {} at {}",
+        show_duration(length_ns),
+        UnixNanos(start(first))
+    )
+}
+
+/// Commands to go on with.
+pub(super) fn next(answer: &WhyAnswer) -> Vec<String> {
+    let traces = answer.causes.iter().filter_map(|cause| cause.example);
+    let mut next: Vec<String> = traces.map(|id| format!("halfopen trace {id}")).take(2).collect();
+    let range = format!("--from {} --to {}", answer.window.from, answer.window.to);
+    let ask = |scope: &Scope| {
+        let flag = |name: &str, value: &Option<String>| {
+            let value = value.as_ref()?;
+            Some(format!(" --{name} {}", quoted(value)))
+        };
+        let service = flag("service", &scope.service).unwrap_or_default();
+        let operation = flag("operation", &scope.operation).unwrap_or_default();
+        format!("halfopen why{service}{operation} {range}")
+    };
+    next.extend(answer.also_failing.iter().map(|(scope, _)| ask(scope)));
+    next.truncate(NEXT_MAX);
+    next
+}
