@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+mod bench;
 mod schema;
 mod tidy;
 mod tree;
@@ -10,6 +11,7 @@ const USAGE: &str = "\
 usage: cargo xtask VERB
 
   lint      the house rules: edges between crates, lengths, names, paths
+  bench     measure every promised figure beside its target   [NAME ...]
   schema    write docs/schema.md from the code
 ";
 
@@ -17,6 +19,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let outcome = match arguments.next().as_deref() {
         Some("lint") => tidy::lint(),
+        Some("bench") => bench::run(&arguments.collect::<Vec<_>>()),
         Some("schema") => schema::write(),
         _ => Err(USAGE.to_owned()),
     };

@@ -13,6 +13,8 @@ mod causes;
 mod changes;
 mod cohorts;
 mod difference;
+#[cfg(test)]
+mod drawn;
 pub mod find;
 mod gaps;
 mod intern;

@@ -21,7 +21,11 @@
 //! recurses without a bound.
 
 mod builder;
+mod columns;
+mod ids;
+mod otlp;
 mod settings;
+mod weight;
 mod wire;
 
 pub mod answer;
@@ -29,4 +33,4 @@ pub mod inflate;
 pub mod sample;
 
 pub use builder::EvidenceBuilder;
-pub use settings::{Arrival, Encoding, IngestSettings, Outcome, Signal};
+pub use settings::{Arrival, BODY_BYTES_MAX, Encoding, IngestSettings, Outcome, Signal};

@@ -3,19 +3,19 @@
 use halfopen_model::{Table, UnixNanos};
 
 /// Raw bytes that a row of `rejects` keeps: enough to see what was sent, too few to fill a disk.
-pub const REJECT_RAW_BYTES_MAX_DEFAULT: usize = 4 * 1024;
+pub(crate) const REJECT_RAW_BYTES_MAX_DEFAULT: usize = 4 * 1024;
 /// Levels of lists and maps inside one attribute value. Real values have one or two.
-pub const DEPTH_MAX_DEFAULT: usize = 32;
+pub(crate) const DEPTH_MAX_DEFAULT: usize = 32;
 /// Whatever the settings say, never deeper: each level costs stack.
 pub(crate) const DEPTH_HARD_MAX: usize = 96;
 /// Spans, log records or points of one request. An exporter's batch has hundreds, a collector's
 /// thousands.
-pub const ITEMS_MAX_DEFAULT: usize = 500_000;
+pub(crate) const ITEMS_MAX_DEFAULT: usize = 500_000;
 /// Memory that one builder may hold. Columns count their bytes in 32 bits, and a value may grow
 /// sixfold on its way into JSON text, so this stays far below 2 GiB.
-pub const BUILDER_BYTES_MAX_DEFAULT: usize = 256 * 1024 * 1024;
+pub(crate) const BUILDER_BYTES_MAX_DEFAULT: usize = 256 * 1024 * 1024;
 /// A body longer than this is refused whole, for the same reason.
-pub const BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
+pub const BODY_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// How requests are read.
 #[derive(Clone, Debug)]

@@ -56,7 +56,11 @@ impl Directory {
     pub(crate) fn pick(&self, service: &str, request_id: &str) -> Option<Target> {
         let slots = self.slots.read().expect("nobody panics while holding this lock");
         let targets = slots.get(service).filter(|targets| !targets.is_empty())?;
-        let slot = digest(&[service, request_id]) % targets.len() as u64;
-        Some(targets[slot as usize].clone())
+        Some(targets[slot_of(service, request_id, targets.len())].clone())
     }
+}
+
+/// The slot among `slots` (not 0) that takes a request.
+pub(crate) fn slot_of(service: &str, request_id: &str, slots: usize) -> usize {
+    (digest(&[service, request_id]) % slots as u64) as usize
 }

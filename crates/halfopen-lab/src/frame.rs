@@ -302,9 +302,13 @@ impl Drop for Arrival {
 /// seed makes the same ids; else from the trace, so that it is as unique as that.
 fn new_request_id(headers: &HeaderMap, context: &Context) -> String {
     let key = headers.get(IDEMPOTENCY_KEY_HEADER).and_then(|key| key.to_str().ok());
-    let unique = match key {
-        Some(key) => key.to_owned(),
-        None => context.span().span_context().trace_id().to_string(),
-    };
-    format!("req_{:016x}", digest(&[&unique]))
+    match key {
+        Some(key) => request_id_of(key),
+        None => request_id_of(&context.span().span_context().trace_id().to_string()),
+    }
+}
+
+/// The request id that the edge makes of an idempotency key.
+pub(crate) fn request_id_of(key: &str) -> String {
+    format!("req_{:016x}", digest(&[key]))
 }

@@ -50,6 +50,19 @@ pub struct Plan {
     pub(crate) trigger: Trigger,
 }
 
+impl Plan {
+    /// The same plan in less time: all moments come `times` sooner, customers come as often.
+    #[must_use]
+    pub fn hurried(mut self, times: u32) -> Plan {
+        self.length /= times;
+        self.truth.after /= times;
+        for rollout in &mut self.rollouts {
+            rollout.after /= times;
+        }
+        self
+    }
+}
+
 /// The cause, as only the lab knows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Truth {

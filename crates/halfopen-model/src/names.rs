@@ -114,8 +114,9 @@ pub fn request_id_rank(name: &str) -> Option<usize> {
     REQUEST_IDS.iter().position(|id| same_name(id, bare))
 }
 
-/// Equal without regard to case, `_` for `-`.
-fn same_name(known: &str, name: &str) -> bool {
+/// Whether a name is `known`, which is in lower case with `_`: case does not matter, nor does `-`
+/// for `_`.
+pub fn same_name(known: &str, name: &str) -> bool {
     let fold = |byte: u8| if byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
     known.len() == name.len() && known.bytes().zip(name.bytes()).all(|(a, b)| fold(a) == fold(b))
 }

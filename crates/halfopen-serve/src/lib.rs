@@ -1,1 +1,36 @@
-//! halfopen-serve
+//! The server: takes telemetry in, answers questions over HTTP, and connects the rooms to the
+//! store.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`config`] | settings of every room: file, environment, flags |
+//! | [`life`] | starting, and stopping without loss |
+//! | `listen`, `body` | connections and bodies, bounded in number, size, time and memory |
+//! | `otlp` | OTLP over gRPC and HTTP |
+//! | `intake` | exports become groups of rows, groups become durable, then they are acknowledged |
+//! | [`desk`] | which rows a question needs, and who analyses them |
+//! | [`wire`] | the versioned JSON forms of questions and answers |
+//! | `api` | the routes over HTTP: health, metrics, questions, changes |
+//! | `meter` | what the server counts about itself |
+//!
+//! **Invariant:** an export is acknowledged only after all of its rows are durable.
+//!
+//! **Invariant:** whatever arrives, memory stays bounded: connections, bodies, rows that wait and
+//! questions each have a bound, and reaching it is an answer that says so.
+//!
+//! **Invariant:** only loopback addresses are listened on.
+
+mod api;
+mod body;
+pub mod config;
+pub mod desk;
+mod intake;
+pub mod life;
+mod listen;
+mod meter;
+mod otlp;
+pub mod task;
+pub mod wire;
+
+pub use config::Config;
+pub use life::{Addresses, Receivers, ServeError, Server, StopReport, start};

@@ -11,10 +11,27 @@
 //! **Invariant:** damage is found by checksum, set aside, counted and named in every answer that
 //! lacks its rows. It never stops the rest from being served.
 
+mod catalogue;
 pub mod config;
+mod counters;
 mod error;
+mod folder;
+mod gather;
+mod hot;
+mod intake;
+mod matcher;
+mod open;
+mod read;
+mod recent;
 mod report;
+mod seal;
+mod seen;
+mod segment;
+mod shared;
+mod sql;
+mod stats;
 mod store;
+mod wal;
 
 pub use config::{QueryLimits, StoreConfig};
 pub use error::{QueryError, StoreError};

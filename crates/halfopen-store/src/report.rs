@@ -100,6 +100,8 @@ pub struct StoreStats {
     pub queue_bytes: u64,
     /// Batches in memory; many small ones are merged now and then.
     pub hot_batches: u64,
+    /// Memory held by fingerprints of recent rows, which has a bound of its own.
+    pub seen_bytes: u64,
     /// Size of the WAL on disk.
     pub wal_bytes: u64,
     /// The bound of it.

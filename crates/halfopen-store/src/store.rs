@@ -1,16 +1,27 @@
-//! The store and its two ports.
+//! The store: opening, closing, and its two ports.
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use halfopen_model::port::{ReadError, Refusal, Rows, Scan, Written};
-use halfopen_model::{Batch, Clock, ReadEvidence, WriteEvidence};
+use halfopen_model::{Batch, Clock, ReadEvidence, Table, WriteEvidence};
 
 use crate::config::{QueryLimits, StoreConfig};
+use crate::counters::count;
 use crate::error::{QueryError, StoreError};
+use crate::hot::fit;
+use crate::intake::{Prepared, invalid};
 use crate::report::{CloseReport, OpenReport, SealReport, StoreStats};
+use crate::shared::Shared;
+use crate::wal::frame::{Frame, Part};
+use crate::{open, read, recent, seal, sql, stats, wal};
+
+/// Writes with no more rows are prepared at once, larger ones in a thread for blocking work.
+const ROWS_AT_ONCE_MAX: usize = 256;
 
 /// The store. Clones are cheap and share everything.
 #[derive(Clone)]
@@ -18,9 +29,12 @@ pub struct Store {
     inner: Arc<Inner>,
 }
 
+/// Ends the threads with the last clone.
 struct Inner {
-    config: StoreConfig,
-    clock: Arc<dyn Clock>,
+    shared: Arc<Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    sealer: Mutex<Option<tokio::task::AbortHandle>>,
+    remembered: tokio::sync::watch::Receiver<bool>,
 }
 
 /// Rows that a query returned.
@@ -46,8 +60,27 @@ impl Store {
         config: StoreConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<(Store, OpenReport), StoreError> {
-        let inner = Arc::new(Inner { config, clock });
-        Ok((Store { inner }, OpenReport::default()))
+        let opened = open::open(config, clock, false).await?;
+        let shared = Arc::new(opened.shared);
+        let writing = Arc::clone(&shared);
+        let next_sequence = opened.next_sequence;
+        let writer = std::thread::Builder::new()
+            .name("halfopen-wal".to_owned())
+            .spawn(move || wal::writer::run(&writing, next_sequence))
+            .map_err(StoreError::file("start the writer of", shared.folder.path("wal")))?;
+        let sealer = tokio::spawn(seal::run(Arc::clone(&shared))).abort_handle();
+        let remembered = remember(&shared);
+        if opened.report.damaged_frames > 0 {
+            // What is whole is to be in segments before the damaged log is met again.
+            shared.seal_wanted.notify_one();
+        }
+        let inner = Inner {
+            shared,
+            writer: Mutex::new(Some(writer)),
+            sealer: Mutex::new(Some(sealer)),
+            remembered,
+        };
+        Ok((Store { inner: Arc::new(inner) }, opened.report))
     }
 
     /// Opens a folder for reading. The lock is taken too, for the WAL of a running server cannot
@@ -59,15 +92,30 @@ impl Store {
         config: StoreConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<(Store, OpenReport), StoreError> {
-        Store::open(config, clock).await
+        let opened = open::open(config, clock, true).await?;
+        opened.shared.intake.close();
+        let (_, remembered) = tokio::sync::watch::channel(true);
+        let inner = Inner {
+            shared: Arc::new(opened.shared),
+            writer: Mutex::new(None),
+            sealer: Mutex::new(None),
+            remembered,
+        };
+        Ok((Store { inner: Arc::new(inner) }, opened.report))
     }
 
     /// Answers a query in SQL.
     ///
     /// # Errors
     /// When the text is no query, would write, or reaches a bound of memory or time.
-    pub async fn query(&self, _sql: &str, _limits: QueryLimits) -> Result<QueryAnswer, QueryError> {
-        Err(QueryError::Failed { reason: "not there yet".to_owned() })
+    pub async fn query(&self, sql: &str, limits: QueryLimits) -> Result<QueryAnswer, QueryError> {
+        let shared = &self.inner.shared;
+        let answer = sql::query(shared, sql, limits).await;
+        count(match &answer {
+            Ok(_) => &shared.counters.queries,
+            Err(_) => &shared.counters.queries_failed,
+        });
+        answer
     }
 
     /// Moves all hot rows into segments now.
@@ -75,33 +123,159 @@ impl Store {
     /// # Errors
     /// When they cannot be written; they stay hot and in the WAL.
     pub async fn seal(&self) -> Result<SealReport, StoreError> {
-        let _ = self.inner.clock.now();
-        Ok(SealReport::default())
+        if self.inner.shared.read_only {
+            return Err(StoreError::NotWritable("open for reading only"));
+        }
+        // A task of its own: who asked may go away, the seal is finished all the same.
+        let shared = Arc::clone(&self.inner.shared);
+        let sealed = tokio::spawn(async move { seal::seal(&shared).await });
+        sealed.await.map_err(|_| StoreError::Gone { thread: "sealer" })?
     }
 
     /// Refuses further writes, seals, and says what it did. What is not sealed within `deadline`
     /// stays in the WAL.
-    pub async fn close(&self, _deadline: Duration) -> CloseReport {
-        CloseReport::default()
+    pub async fn close(&self, deadline: Duration) -> CloseReport {
+        let mut report = CloseReport::default();
+        let shared = Arc::clone(&self.inner.shared);
+        if shared.read_only {
+            shared.unlock();
+            return report;
+        }
+        self.inner.stop_writing();
+        match tokio::time::timeout(deadline, self.seal()).await {
+            Ok(Ok(sealed)) => report.sealed = sealed,
+            Ok(Err(error)) => report.notes.push(with_causes(&error)),
+            Err(_) => report.notes.push(format!("sealing took longer than {deadline:?}")),
+        }
+        report.rows_in_wal = stats::hot_rows(&shared);
+        // A seal that is still under way keeps the folder until the process ends.
+        if let Ok(mut keeping) = shared.keeping.try_lock() {
+            if report.rows_in_wal == 0 {
+                let sealed = shared.state().sealed;
+                if let Err(error) = shared.wal_files.cut(sealed, true) {
+                    report.notes.push(with_causes(&error));
+                }
+            }
+            if let Some(catalogue) = keeping.catalogue.take()
+                && let Err(error) = catalogue.close().await
+            {
+                report.notes.push(with_causes(&error));
+            }
+            self.inner.stop_sealing();
+            shared.unlock();
+        }
+        report
     }
 
     /// Numbers for metrics.
     pub fn stats(&self) -> StoreStats {
-        StoreStats {
-            hot_bytes_max: self.inner.config.hot_bytes_max as u64,
-            ..StoreStats::default()
+        stats::stats(&self.inner.shared)
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
+
+/// Loads fingerprints of the run before, beside the start. Writes wait for it.
+fn remember(shared: &Arc<Shared>) -> tokio::sync::watch::Receiver<bool> {
+    let (done, remembered) = tokio::sync::watch::channel(false);
+    let shared = Arc::clone(shared);
+    tokio::task::spawn_blocking(move || {
+        let since = seal::remembered_since(&shared);
+        let marks = recent::load(&shared.folder.path("seen"), since);
+        shared.intake.remember(marks.into_iter());
+        let _ = done.send(true);
+    });
+    remembered
+}
+
+impl Inner {
+    /// No more writes; returns when those that wait are durable.
+    fn stop_writing(&self) {
+        self.shared.intake.close();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            let _ = writer.join();
+        }
+    }
+
+    fn stop_sealing(&self) {
+        if let Some(sealer) = self.sealer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            sealer.abort();
         }
     }
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop_sealing();
+        self.stop_writing();
+    }
+}
+
+/// Brings a write into its stored form. Nothing is left of it when there are no rows.
+fn prepare(batches: Vec<Batch>) -> Result<Option<Prepared>, Refusal> {
+    let mut parts = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let Batch { table, rows, fingerprints } = batch;
+        if !fingerprints.is_empty() && fingerprints.len() != rows.num_rows() {
+            return Err(Refusal::Never { reason: mismatch(table, &rows, fingerprints.len()) });
+        }
+        let rows = fit(table, &rows).map_err(|error| invalid(&error))?;
+        if rows.num_rows() > 0 {
+            parts.push(Part { table, rows, fingerprints });
+        }
+    }
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    let frame = Frame::encode(&parts).map_err(|error| invalid(&error))?;
+    Ok(Some(Prepared { parts, frame }))
+}
+
+fn mismatch(table: Table, rows: &RecordBatch, fingerprints: usize) -> String {
+    format!("{} rows of {table} came with {fingerprints} fingerprints", rows.num_rows())
+}
+
 impl WriteEvidence for Store {
-    async fn write(&self, _batches: Vec<Batch>) -> Result<Written, Refusal> {
-        Err(Refusal::Closed)
+    async fn write(&self, batches: Vec<Batch>) -> Result<Written, Refusal> {
+        let shared = &self.inner.shared;
+        // A full store says so before any work is done for it.
+        shared.room(0, 0)?;
+        let rows: usize = batches.iter().map(|batch| batch.rows.num_rows()).sum();
+        let prepared = if rows <= ROWS_AT_ONCE_MAX {
+            prepare(batches)
+        } else {
+            let prepared = tokio::task::spawn_blocking(move || prepare(batches)).await;
+            prepared.unwrap_or(Err(Refusal::Closed))
+        };
+        let prepared = prepared.inspect_err(|_| count(&shared.counters.refused_invalid))?;
+        let Some(prepared) = prepared else { return Ok(Written::default()) };
+        // Fails only when the loading thread is gone; then there is nothing to wait for.
+        let _ = self.inner.remembered.clone().wait_for(|done| *done).await;
+        let acknowledged =
+            shared.intake.submit(prepared, |bytes, frame| shared.room(bytes, frame))?;
+        acknowledged.await.unwrap_or(Err(Refusal::Closed))
     }
 }
 
 impl ReadEvidence for Store {
     async fn read(&self, scan: Scan) -> Result<Rows, ReadError> {
-        Err(ReadError::Failed { table: scan.table, reason: "not there yet".to_owned() })
+        read::read(&self.inner.shared, scan).await
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let snapshot = self.inner.shared.counters.seals.load(Ordering::Relaxed);
+        formatter.debug_struct("Store").field("seals", &snapshot).finish_non_exhaustive()
     }
 }

@@ -35,6 +35,8 @@ pub struct Cli {
 /// What to do.
 #[derive(Subcommand, Debug)]
 pub enum Verb {
+    /// Take telemetry in and answer questions
+    Serve(verb::serve::ServeArgs),
     /// Ask in SQL
     Query(verb::query::QueryArgs),
     /// Everything about one id, over all services
@@ -74,13 +76,18 @@ pub struct WindowArgs {
 }
 
 impl WindowArgs {
+    /// Whether nothing was said about the time.
+    pub fn is_open(&self) -> bool {
+        self.since.is_none() && self.from.is_none() && self.to.is_none()
+    }
+
     /// The range that was asked for; `None` when nothing was said.
     ///
     /// # Errors
     /// When a time does not read, or the range runs backwards.
     pub fn range(&self, now: UnixNanos) -> Result<Option<TimeRange>, Failure> {
         let usage = |error: halfopen_model::time::TimeError| Failure::usage(error.to_string());
-        if self.since.is_none() && self.from.is_none() && self.to.is_none() {
+        if self.is_open() {
             return Ok(None);
         }
         let to = self.to.as_deref().map(|text| parse_time(text, now)).transpose().map_err(usage)?;

@@ -5,6 +5,7 @@
 //! | [`cli`] | the verbs and the flags that several of them share |
 //! | [`verb`] | one file per verb: its flags, what it asks, how it shows the answer |
 //! | [`source`] | where answers come from: a running server, or a folder that no server holds |
+//! | `show` | how answers look on a terminal |
 //! | [`terminal`] | data on stdout, everything else on stderr, colours, width |
 //! | [`failure`] | what a user reads when a verb could not do its work |
 //!
@@ -23,6 +24,7 @@ use halfopen_model::Clock;
 pub mod cli;
 mod clock;
 pub mod failure;
+mod show;
 pub mod source;
 pub mod terminal;
 pub mod verb;

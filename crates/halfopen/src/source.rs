@@ -1,31 +1,32 @@
-//! Where answers come from: a running server, or a data folder that no server holds.
+//! Where answers come from: a running server, or a data folder that no server holds. Both give
+//! the same wire types.
 
-use std::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use halfopen_model::TimeRange;
+use halfopen_serve::desk::{Blame, Desk, DeskError, DeskSettings, WhyAsk};
+use halfopen_serve::wire::{FindV1, QueryV1, TraceReplyV1, WhyV1};
+use halfopen_store::{Store, StoreConfig};
 
 use crate::cli::SourceArgs;
 use crate::{Failure, Session};
+
+mod remote;
+
+use remote::Remote;
 
 /// Where `serve` listens unless told otherwise.
 const URL_DEFAULT: &str = "http://127.0.0.1:7070";
 /// The variable that names the server.
 const URL_VARIABLE: &str = "HALFOPEN_URL";
-/// Longest wait for an answer: above the longest time that a server gives a query, so that the
-/// server's own words about it arrive.
-const ANSWER_S_MAX: u64 = 130;
-/// A port that nobody serves answers at once; a host that is not there must not hang the prompt.
-const CONNECT_S_MAX: u64 = 5;
 
 /// Where answers come from.
 pub enum Source {
     /// A running server.
-    Remote(Remote),
+    Remote(Box<Remote>),
+    /// A data folder, opened for reading.
+    Local(Box<Desk<Store>>),
 }
 
 impl Source {
@@ -33,67 +34,103 @@ impl Source {
     ///
     /// # Errors
     /// When the address does not read or the folder cannot be opened.
-    pub async fn open(args: &SourceArgs, _session: &Session) -> Result<Source, Failure> {
-        let named = args.url.clone().or_else(|| std::env::var(URL_VARIABLE).ok());
-        let url = named.unwrap_or_else(|| URL_DEFAULT.to_owned());
-        Remote::new(&url).map(Source::Remote)
-    }
-}
-
-/// A running server.
-pub struct Remote {
-    url: String,
-    client: Client<HttpConnector, Full<Bytes>>,
-}
-
-impl Remote {
-    fn new(url: &str) -> Result<Remote, Failure> {
-        let url = url.trim_end_matches('/').to_owned();
-        let read: Option<Uri> = url.parse().ok();
-        if !read.is_some_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some()) {
-            return Err(Failure::usage(format!("\"{url}\" is no address of a server"))
-                .hint(format!("write it like {URL_DEFAULT}")));
+    pub async fn open(args: &SourceArgs, session: &mut Session) -> Result<Source, Failure> {
+        if let Some(folder) = &args.data {
+            return open_folder(folder, session).await;
         }
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(Duration::from_secs(CONNECT_S_MAX)));
-        Ok(Remote { url, client: Client::builder(TokioExecutor::new()).build(connector) })
+        let variable = || std::env::var(URL_VARIABLE).ok().filter(|url| !url.is_empty());
+        let url = args.url.clone().or_else(variable);
+        let remote = Remote::new(url.as_deref().unwrap_or(URL_DEFAULT))?;
+        Ok(Source::Remote(Box::new(remote)))
     }
 
-    /// Sends one request and gives status and body.
+    /// Answers SQL.
     ///
     /// # Errors
-    /// When nobody answers.
-    pub async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Vec<u8>>,
-    ) -> Result<(StatusCode, Bytes), Failure> {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.url))
-            .header("content-type", "application/json")
-            .header("accept", "application/json")
-            .body(Full::new(body.unwrap_or_default().into()))
-            .map_err(|error| Failure::usage("the request cannot be written").cause(&error))?;
-        let answer = tokio::time::timeout(Duration::from_secs(ANSWER_S_MAX), async {
-            let response = self.client.request(request).await.map_err(|e| self.nobody(&e))?;
-            let status = response.status();
-            let body = response.into_body().collect().await.map_err(|error| {
-                Failure::environment(format!("the answer of {} broke off", self.url)).cause(&error)
-            })?;
-            Ok((status, body.to_bytes()))
-        });
-        answer.await.unwrap_or_else(|_| {
-            Err(Failure::environment(format!("{} gave no answer", self.url))
-                .detail(format!("waited {ANSWER_S_MAX} s")))
-        })
+    /// When the text is no query, or a bound is reached.
+    pub async fn query(&self, sql: &str, rows_max: usize) -> Result<QueryV1, Failure> {
+        match self {
+            Source::Remote(remote) => remote.query(sql, rows_max).await,
+            Source::Local(desk) => {
+                let answer = desk.query(sql, Some(rows_max)).await;
+                answer.map(|answer| QueryV1::from(&answer)).map_err(refusal)
+            }
+        }
     }
 
-    fn nobody(&self, error: &dyn std::error::Error) -> Failure {
-        Failure::environment(format!("no server answers at {}", self.url)).cause(error).hint(
-            "start one with `halfopen serve`, name another with --url, or open a folder with \
-                 --data DIR",
-        )
+    /// Everything about one id.
+    ///
+    /// # Errors
+    /// When evidence cannot be read.
+    pub async fn find(&self, id: &str, range: Option<TimeRange>) -> Result<FindV1, Failure> {
+        match self {
+            Source::Remote(remote) => remote.find(id, range).await,
+            Source::Local(desk) => {
+                let answer = desk.find(id, range).await;
+                answer.map(|answer| FindV1::from(&answer)).map_err(refusal)
+            }
+        }
+    }
+
+    /// The trace that an id means.
+    ///
+    /// # Errors
+    /// When evidence cannot be read.
+    pub async fn trace(&self, id: &str) -> Result<TraceReplyV1, Failure> {
+        match self {
+            Source::Remote(remote) => remote.trace(id).await,
+            Source::Local(desk) => {
+                let reply = desk.trace(id).await;
+                reply.map(|reply| TraceReplyV1::from(&reply)).map_err(refusal)
+            }
+        }
+    }
+
+    /// Why requests fail.
+    ///
+    /// # Errors
+    /// When evidence cannot be read.
+    pub async fn why(&self, ask: WhyAsk) -> Result<WhyV1, Failure> {
+        match self {
+            Source::Remote(remote) => remote.why(&ask).await,
+            Source::Local(desk) => {
+                let answer = desk.why(ask).await;
+                answer.map(|answer| WhyV1::from(&answer)).map_err(refusal)
+            }
+        }
+    }
+}
+
+async fn open_folder(folder: &Path, session: &mut Session) -> Result<Source, Failure> {
+    let config = StoreConfig::in_folder(folder);
+    let settings = DeskSettings { query: config.query_limits(), ..DeskSettings::default() };
+    let opened = Store::open_read_only(config, Arc::clone(&session.clock)).await;
+    let (store, report) = opened.map_err(|error| {
+        let failure = Failure::environment(format!("could not open \"{}\"", folder.display()));
+        let hint = error.hint();
+        let failure = failure.cause(&error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    })?;
+    for note in &report.notes {
+        session.terminal.note(note);
+    }
+    Ok(Source::Local(Box::new(Desk::new(store, Arc::clone(&session.clock), settings))))
+}
+
+fn refusal(error: DeskError) -> Failure {
+    let failure = match error.blame() {
+        Blame::Question | Blame::Bound => Failure::usage(error.to_string()),
+        Blame::Store => Failure::environment(error.to_string()),
+    };
+    let failure = match std::error::Error::source(&error) {
+        Some(cause) => failure.cause(cause),
+        None => failure,
+    };
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
     }
 }

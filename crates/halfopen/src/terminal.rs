@@ -62,13 +62,27 @@ impl Terminal {
 
     /// Columns to lay out for.
     pub fn width(&self) -> usize {
+        self.width_of_tty().unwrap_or(WIDTH_PIPED_COLUMNS)
+    }
+
+    /// Columns of the terminal; `None` when stdout is none and a line may be as long as it is.
+    pub fn width_of_tty(&self) -> Option<usize> {
         if !io::stdout().is_terminal() {
-            return WIDTH_PIPED_COLUMNS;
+            return None;
         }
-        match terminal_size::terminal_size() {
-            Some((columns, _)) => usize::from(columns.0).max(WIDTH_COLUMNS_MIN),
-            None => WIDTH_PIPED_COLUMNS,
-        }
+        let (columns, _) = terminal_size::terminal_size()?;
+        Some(usize::from(columns.0).max(WIDTH_COLUMNS_MIN))
+    }
+
+    /// Writes a document as JSON on one line.
+    ///
+    /// # Errors
+    /// When stdout is gone.
+    pub fn json(&mut self, document: &impl serde::Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string(document).map_err(|error| {
+            Failure::environment("the answer cannot be written as JSON").cause(&error)
+        })?;
+        self.line(text)
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{Failure, Outcome, Session};
 
 pub mod find;
 pub mod query;
+pub mod serve;
 pub mod trace;
 pub mod why;
 
@@ -14,6 +15,7 @@ pub mod why;
 /// When the verb could not do its work.
 pub async fn run(verb: Verb, session: &mut Session) -> Result<Outcome, Failure> {
     match verb {
+        Verb::Serve(args) => serve::run(args, session).await,
         Verb::Query(args) => query::run(args, session).await,
         Verb::Find(args) => find::run(args, session).await,
         Verb::Trace(args) => trace::run(args, session).await,

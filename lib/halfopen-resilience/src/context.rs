@@ -57,6 +57,11 @@ impl RequestContext {
         CURRENT.scope(self, work)
     }
 
+    /// As [`RequestContext::scope`], for work that is not asynchronous.
+    pub fn scope_sync<T>(self, work: impl FnOnce() -> T) -> T {
+        CURRENT.sync_scope(self, work)
+    }
+
     /// The correlation id.
     pub fn id(&self) -> &RequestId {
         &self.id

@@ -41,6 +41,8 @@ pub static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 pub static ENVOY_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 /// The attempt number of Envoy; the first is 1.
 pub static ENVOY_ATTEMPT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
+/// In an answer: why its sender refused the work, which it has not begun.
+pub static REFUSED: HeaderName = HeaderName::from_static("halfopen-refused");
 /// The key that makes a repeated request one request.
 pub static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 

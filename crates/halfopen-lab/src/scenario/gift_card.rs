@@ -78,3 +78,36 @@ fn plan(seed: u64) -> Plan {
         trigger: Trigger { flow, brand },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::slot_of;
+    use crate::frame::request_id_of;
+    use crate::traffic::{Traffic, Visit};
+
+    /// Too few failing requests would be luck, too many no partial failure. Which ones fail is
+    /// decided by the seed, so this needs no shop.
+    #[test]
+    fn every_seed_fails_often_enough_to_be_seen_and_seldom_enough_to_be_overlooked() {
+        for seed in 1..=40 {
+            let plan = plan(seed);
+            let cause = &plan.rollouts[0].slot;
+            let service = cause.identity.service;
+            let slots = plan.fleet.slots.iter().filter(|slot| slot.identity.service == service);
+            let slots = slots.count();
+            let visits: Vec<Visit> = Traffic::new(seed, plan.mix.clone())
+                .skip_while(|visit| visit.after < plan.truth.after)
+                .take_while(|visit| visit.after < plan.length)
+                .collect();
+            let fails = |visit: &&Visit| {
+                let id = request_id_of(&visit.key);
+                plan.trigger.concerns(&visit.wish) && slot_of(service, &id, slots) == cause.place
+            };
+            let failing = visits.iter().filter(fails).count();
+            let percent = 100.0 * failing as f64 / visits.len() as f64;
+            assert!(failing >= 20, "seed {seed}: {failing} of {} fail", visits.len());
+            assert!(percent < 10.0, "seed {seed}: {percent} % of all visits fail");
+        }
+    }
+}

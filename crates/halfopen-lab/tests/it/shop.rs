@@ -11,7 +11,7 @@ use serde_json::json;
 
 use halfopen_lab::{Scenario, Shop, ShopSettings};
 
-use crate::receiver::{Receiver, Seen};
+use crate::receiver::{Receiver, Seen, text};
 
 /// A fixed time: the lab never asks the system.
 fn settings(otlp_endpoint: String) -> ShopSettings {
@@ -128,4 +128,47 @@ async fn spans_say_what_the_conventions_ask_for() {
     assert_eq!(thrown.get("error.type").as_deref(), Some("GiftCardFormatError"));
     let errors = receiver.logs().into_iter().filter(|(severity, ..)| severity == "ERROR").count();
     assert!(errors >= 2, "checkout and the gateway both log their failure");
+}
+
+/// The whole run in a few seconds: who fails is who meets the new version with such an order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_the_new_version_fails_and_only_for_such_orders() {
+    let (receiver, endpoint) = Receiver::start().await;
+    let plan = Scenario::named("gift-card").expect("it exists").plan(7).hurried(5);
+    let truth = plan.truth.clone();
+    let shop = Arc::new(Shop::start(plan, settings(endpoint)).await.expect("free ports"));
+    let drive = shop.open();
+    drive.planned_end().await;
+    let report = drive.close().await;
+    assert_eq!((shop.stop().await, &report.trouble), (Vec::new(), &Vec::new()));
+    assert_eq!(report.skipped, 0);
+    assert_eq!(report.sent, report.served + report.refused + report.failed);
+
+    let mut rolled: Vec<_> =
+        report.rolled.iter().map(|rolled| rolled.instance.service.to_owned()).collect();
+    rolled.sort();
+    let mut expected = [truth.service.clone(), truth.decoy.clone()];
+    expected.sort();
+    assert_eq!(rolled, expected);
+
+    let (concerned, noise): (Vec<_>, Vec<_>) =
+        report.failures.iter().partition(|failure| failure.concerned);
+    assert!(concerned.len() >= 5, "{} failed because of the fault", concerned.len());
+    assert!(concerned.iter().all(|failure| failure.operation == truth.route));
+    assert!(noise.len() as u64 * 50 <= report.sent, "{} of {}", noise.len(), report.sent);
+
+    let spans = receiver.spans();
+    let thrown: Vec<_> = spans
+        .iter()
+        .filter(|seen| seen.get("error.type").as_deref() == Some("GiftCardFormatError"))
+        .collect();
+    assert!(!thrown.is_empty());
+    let resource = |seen: &Seen, key| text(&seen.resource, key).expect("it is set");
+    for seen in thrown {
+        assert_eq!(seen.service(), truth.service);
+        assert_eq!(resource(seen, "service.version"), truth.version);
+        assert_eq!(resource(seen, "k8s.pod.name"), truth.pod);
+    }
+    let marked = |seen: &&Seen| seen.get(&truth.attribute).as_ref() == Some(&truth.value);
+    assert!(spans.iter().filter(marked).count() > 50, "also healthy orders carry the attribute");
 }

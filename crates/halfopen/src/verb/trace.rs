@@ -3,6 +3,9 @@
 use clap::Args;
 
 use crate::cli::SourceArgs;
+use crate::show::text::{clean, plural};
+use crate::show::timeline;
+use crate::show::waterfall::{self, Drawing};
 use crate::source::Source;
 use crate::{Failure, Outcome, Session};
 
@@ -37,6 +40,23 @@ pub struct TraceArgs {
 
 /// Asks and draws.
 pub(crate) async fn run(args: TraceArgs, session: &mut Session) -> Result<Outcome, Failure> {
-    Source::open(&args.source, session).await?;
-    Ok(Outcome::Clean)
+    let source = Source::open(&args.source, session).await?;
+    let reply = source.trace(&args.id).await?;
+    let terminal = &mut session.terminal;
+    if terminal.is_json() {
+        terminal.json(&reply)?;
+    } else if let Some(trace) = &reply.trace {
+        let drawing = Drawing { all: args.all, ascii: args.ascii, spans_max: args.spans_max };
+        waterfall::show(terminal, trace, drawing)?;
+    } else if reply.candidates.is_empty() {
+        terminal.note(format_args!("no trace is \"{}\" or carries it", clean(&reply.id)));
+        terminal.note(
+            "hint: four characters of a trace id are enough; any other id goes to `halfopen find`",
+        );
+    } else {
+        let fit = plural(reply.candidates.len(), "trace or id fits", "traces or ids fit");
+        terminal.note(format_args!("{fit} \"{}\": choose one", clean(&reply.id)));
+        timeline::candidates(terminal, &reply.candidates, args.all)?;
+    }
+    Ok(if reply.trace.is_some() { Outcome::Clean } else { Outcome::Notable })
 }

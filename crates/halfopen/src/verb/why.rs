@@ -1,8 +1,12 @@
 //! `halfopen why`: what failing requests have in common that healthy ones have not.
 
 use clap::Args;
+use halfopen_model::answer::Scope;
+use halfopen_model::time::{TimeError, parse_range};
+use halfopen_serve::desk::WhyAsk;
 
 use crate::cli::{SourceArgs, WindowArgs};
+use crate::show::causes;
 use crate::source::Source;
 use crate::{Failure, Outcome, Session};
 
@@ -29,13 +33,29 @@ pub struct WhyArgs {
     #[arg(long, value_name = "FROM..TO")]
     pub baseline: Option<String>,
 
+    /// Show every cause and condition, and what was ruled out
+    #[arg(long)]
+    pub all: bool,
+
     #[command(flatten)]
     source: SourceArgs,
 }
 
 /// Asks and shows the causes.
 pub(crate) async fn run(args: WhyArgs, session: &mut Session) -> Result<Outcome, Failure> {
-    args.window.range(session.clock.now())?;
-    Source::open(&args.source, session).await?;
-    Ok(Outcome::Clean)
+    let now = session.clock.now();
+    let window = args.window.range(now)?;
+    let usage = |error: TimeError| Failure::usage(error.to_string());
+    let baseline = args.baseline.as_deref().map(|text| parse_range(text, now));
+    let baseline = baseline.transpose().map_err(usage)?;
+    let source = Source::open(&args.source, session).await?;
+    let scope = Scope { service: args.service, operation: args.operation };
+    let answer = source.why(WhyAsk { scope, window, baseline }).await?;
+    if session.terminal.is_json() {
+        session.terminal.json(&answer)?;
+    } else {
+        causes::show(&mut session.terminal, &answer, args.all)?;
+    }
+    let some_failed = answer.failing.count > 0.0;
+    Ok(if some_failed { Outcome::Notable } else { Outcome::Clean })
 }

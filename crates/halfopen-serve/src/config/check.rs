@@ -1,0 +1,82 @@
+//! What settings must fulfil beyond their types.
+
+use std::net::SocketAddr;
+
+use super::{Config, ConfigError, ServeConfig};
+
+/// More groups side by side than this only make them smaller.
+const LANES_MAX: usize = 64;
+/// A day: a longer time is a slip of the pen.
+const SECONDS_MAX: u64 = 86_400;
+/// Permits of bytes are counted in 32 bits.
+const BYTES_MAX: usize = u32::MAX as usize;
+/// Below this no real export fits.
+const BYTES_MIN: usize = 4 << 10;
+
+impl Config {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        self.serve.check()
+    }
+}
+
+impl ServeConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        loopback("serve.otlp_grpc", self.otlp_grpc)?;
+        loopback("serve.otlp_http", self.otlp_http)?;
+        loopback("serve.http", self.http)?;
+        for (key, seconds) in [
+            ("serve.header_seconds_max", self.header_seconds_max),
+            ("serve.body_seconds_max", self.body_seconds_max),
+            ("serve.idle_seconds_max", self.idle_seconds_max),
+            ("serve.retry_after_seconds", self.retry_after_seconds),
+            ("serve.question_seconds_max", self.question_seconds_max),
+            ("serve.stop_seconds_max", self.stop_seconds_max),
+        ] {
+            within(key, seconds as usize, 1, SECONDS_MAX as usize)?;
+        }
+        for (key, bytes) in [
+            ("serve.message_bytes_max", self.message_bytes_max),
+            ("serve.bodies_bytes_max", self.bodies_bytes_max),
+            ("serve.waiting_bytes_max", self.waiting_bytes_max),
+            ("serve.question_bytes_max", self.question_bytes_max),
+        ] {
+            within(key, bytes, BYTES_MIN, BYTES_MAX)?;
+        }
+        within("serve.lanes", self.lanes, 1, LANES_MAX)?;
+        within("serve.connections_max", self.connections_max, 1, 65_536)?;
+        within("serve.questions_max", self.questions_max, 1, 1_024)?;
+        if self.message_bytes_max > self.bodies_bytes_max {
+            return Err(ConfigError::Invalid {
+                key: "serve.message_bytes_max",
+                problem: "one message may be larger than all together".to_owned(),
+                hint: "raise serve.bodies_bytes_max".to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn loopback(key: &'static str, address: SocketAddr) -> Result<(), ConfigError> {
+    if address.ip().is_loopback() {
+        return Ok(());
+    }
+    Err(ConfigError::Invalid {
+        key,
+        problem: format!(
+            "{address} can be reached from other machines, and anyone there could \
+            read and write evidence: halfopen has no access control yet"
+        ),
+        hint: format!("listen on 127.0.0.1:{} and forward the port over ssh", address.port()),
+    })
+}
+
+fn within(key: &'static str, value: usize, min: usize, max: usize) -> Result<(), ConfigError> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::Invalid {
+        key,
+        problem: format!("{value} does not lie between {min} and {max}"),
+        hint: "docs/halfopen.example.toml lists every setting with its default".to_owned(),
+    })
+}

@@ -1,0 +1,196 @@
+//! `why`: the window, the spans in it, what changed before.
+
+use arrow::array::RecordBatch;
+use halfopen_explain::why::{self, WhyEvidence, WhyQuestion};
+use halfopen_model::answer::{Gap, Scope, WhyAnswer};
+use halfopen_model::port::{Match, Rows, Scan};
+use halfopen_model::time::{SECOND_NS, show_duration};
+use halfopen_model::{ReadEvidence, Table, TimeRange, TraceId, UnixNanos};
+
+use super::find::kept;
+use super::{Desk, DeskError};
+
+/// What is looked at when nothing is said: long enough for an onset to lie inside, short enough
+/// to be about the trouble of now.
+const WINDOW_NS_DEFAULT: i64 = 15 * 60 * SECOND_NS;
+/// A request at the edge of the window has spans outside of it.
+const EDGE_NS: i64 = 60 * SECOND_NS;
+/// A deploy of this morning may fail at noon.
+const CHANGES_BEFORE_NS: i64 = 6 * 3_600 * SECOND_NS;
+/// Changes that are looked at.
+const CHANGES_MAX: usize = 10_000;
+/// Rejects that are counted; more are told as "at least".
+const REJECTS_MAX: usize = 10_000;
+/// Parts of the traces that are tried when there are too many spans: one in 4, 16, ...
+const PARTS: [u32; 4] = [4, 16, 64, 256];
+/// The last data is looked for down to this.
+const LATEST_WITHIN_NS: i64 = SECOND_NS;
+
+/// What is asked.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct WhyAsk {
+    /// Which requests.
+    pub scope: Scope,
+    /// The time; `None` for the last 15 minutes that hold data.
+    pub window: Option<TimeRange>,
+    /// The time to compare with.
+    pub baseline: Option<TimeRange>,
+}
+
+/// Columns that say nothing about a failure and are large.
+const UNREAD_COLUMNS: [&str; 7] = [
+    "links",
+    "trace_state",
+    "scope_version",
+    "resource_schema_url",
+    "scope_schema_url",
+    "dropped_events",
+    "dropped_links",
+];
+
+impl<S: ReadEvidence> Desk<S> {
+    /// Why do these requests fail?
+    ///
+    /// # Errors
+    /// When evidence cannot be read.
+    pub async fn why(&self, ask: WhyAsk) -> Result<WhyAnswer, DeskError> {
+        let now = self.clock.now();
+        let mut gaps = Vec::new();
+        let window = match ask.window {
+            Some(window) => window,
+            None => self.latest_window(now, &mut gaps).await?,
+        };
+        let mut evidence = WhyEvidence::default();
+        let (spans, truncated) = self.spans_in(window, &mut gaps).await?;
+        (evidence.spans, evidence.truncated) = (spans, truncated);
+        if let Some(baseline) = ask.baseline {
+            let (spans, truncated) = self.spans_in(baseline, &mut gaps).await?;
+            evidence.baseline_spans = spans;
+            evidence.truncated = evidence.truncated.or(truncated);
+        }
+        let before = TimeRange { from: window.from.shifted(-CHANGES_BEFORE_NS), to: window.to };
+        let changes = self.rows(Table::Changes, Match::All, Some(before), CHANGES_MAX).await?;
+        evidence.changes = kept(Table::Changes, CHANGES_MAX, changes, &mut gaps);
+        evidence.rejects = self.rejects_in(window).await?;
+        let question = WhyQuestion { scope: ask.scope, window, baseline: ask.baseline, now };
+        let mut answer = why::why(&question, &evidence);
+        answer.gaps.extend(gaps);
+        Ok(answer)
+    }
+
+    /// The last 15 minutes; where nothing came in them, the 15 minutes up to the last span.
+    async fn latest_window(
+        &self,
+        now: UnixNanos,
+        gaps: &mut Vec<Gap>,
+    ) -> Result<TimeRange, DeskError> {
+        let recent = TimeRange { from: now.shifted(-WINDOW_NS_DEFAULT), to: now };
+        if self.holds_spans(recent).await? {
+            return Ok(recent);
+        }
+        let Some(latest) = self.latest_span(now).await? else { return Ok(recent) };
+        let ago = show_duration(now.since(latest));
+        let window = show_duration(WINDOW_NS_DEFAULT);
+        gaps.push(Gap::Other(format!(
+            "no span is of the last {window}; this is about the {window} up to the last one, \
+             {ago} ago"
+        )));
+        Ok(TimeRange { from: latest.shifted(-WINDOW_NS_DEFAULT), to: latest })
+    }
+
+    async fn holds_spans(&self, range: TimeRange) -> Result<bool, DeskError> {
+        let mut scan = Scan::all(Table::Spans, range, 1);
+        scan.columns = Some(vec![Table::Spans.time_column().into()]);
+        Ok(!self.evidence.read(scan).await?.is_empty())
+    }
+
+    /// The end of a second that holds a span and after which, up to `now`, there is none.
+    async fn latest_span(&self, now: UnixNanos) -> Result<Option<UnixNanos>, DeskError> {
+        let mut reach_ns = WINDOW_NS_DEFAULT;
+        let mut range = TimeRange { from: UnixNanos(0), to: now };
+        if !self.holds_spans(range).await? {
+            return Ok(None);
+        }
+        // Double the reach until something is found, then halve what is left.
+        while reach_ns < now.0 {
+            let near = TimeRange { from: now.shifted(-reach_ns), to: now };
+            if self.holds_spans(near).await? {
+                range.from = near.from;
+                break;
+            }
+            range.to = near.from;
+            reach_ns = reach_ns.saturating_mul(4);
+        }
+        while range.length_ns() > LATEST_WITHIN_NS {
+            let middle = range.from.shifted(range.length_ns() / 2);
+            if self.holds_spans(TimeRange { from: middle, to: range.to }).await? {
+                range.from = middle;
+            } else {
+                range.to = middle;
+            }
+        }
+        Ok(Some(range.to))
+    }
+
+    /// The spans of a window and its edges. Where there are more than the bound, whole traces are
+    /// left out, evenly, so that every trace that is looked at is complete.
+    async fn spans_in(
+        &self,
+        window: TimeRange,
+        gaps: &mut Vec<Gap>,
+    ) -> Result<(Vec<RecordBatch>, Option<usize>), DeskError> {
+        let rows_max = self.settings.why_spans_max;
+        let range =
+            TimeRange { from: window.from.shifted(-EDGE_NS), to: window.to.shifted(EDGE_NS) };
+        let mut whole = self.part_of(range, 1).await?;
+        if !whole.truncated {
+            return Ok((kept(Table::Spans, rows_max, whole, gaps), None));
+        }
+        for parts in PARTS {
+            let rows = self.part_of(range, parts).await?;
+            if rows.is_empty() {
+                break; // ids are not spread evenly: no part of them is fair
+            }
+            if !rows.truncated {
+                gaps.push(Gap::Other(format!(
+                    "more than {rows_max} spans: one in {parts} traces was looked at, counts are \
+                     of those"
+                )));
+                return Ok((kept(Table::Spans, rows_max, rows, gaps), None));
+            }
+        }
+        whole.truncated = false; // `why` itself tells of it
+        Ok((kept(Table::Spans, rows_max, whole, gaps), Some(rows_max)))
+    }
+
+    async fn part_of(&self, range: TimeRange, parts: u32) -> Result<Rows, DeskError> {
+        let mut scan = Scan::all(Table::Spans, range, self.settings.why_spans_max);
+        scan.columns = Some(read_columns());
+        if parts > 1 {
+            let (first, last) = one_part(parts);
+            scan.matching = Match::TraceRange(first, last);
+        }
+        Ok(self.evidence.read(scan).await?)
+    }
+
+    async fn rejects_in(&self, window: TimeRange) -> Result<u64, DeskError> {
+        let mut scan = Scan::all(Table::Rejects, window, REJECTS_MAX);
+        scan.columns = Some(vec![Table::Rejects.time_column().into()]);
+        Ok(self.evidence.read(scan).await?.len() as u64)
+    }
+}
+
+fn read_columns() -> Vec<String> {
+    let schema = halfopen_model::schema::schema(Table::Spans);
+    let names = schema.fields().iter().map(|field| field.name().clone());
+    names.filter(|name| !UNREAD_COLUMNS.contains(&name.as_str())).collect()
+}
+
+/// One of `parts` equal parts of all trace ids. Ids are random in their last bytes always, in
+/// their first bytes where the sender follows W3C Trace Context; the part is cut by the first.
+fn one_part(parts: u32) -> (TraceId, TraceId) {
+    let width = u32::MAX / parts;
+    let mut last = [0xff; halfopen_model::id::TRACE_ID_BYTES];
+    last[..4].copy_from_slice(&width.to_be_bytes());
+    (TraceId([0; halfopen_model::id::TRACE_ID_BYTES]), TraceId(last))
+}

@@ -1,0 +1,180 @@
+//! Reads the rows of a segment that a scan wants: row groups and pages that cannot hold one are
+//! passed over by their bounds and bloom filters, columns are read for matching rows only.
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use halfopen_model::batch::conform;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::arrow::arrow_reader::{
+    ArrowPredicateFn, ParquetRecordBatchReaderBuilder, RowFilter, RowSelection, RowSelector,
+};
+use parquet::errors::ParquetError;
+
+use super::open::{CheckedFile, OpenSegment};
+use crate::matcher::Matcher;
+
+/// Rows of a batch.
+const BATCH_ROWS: usize = 8_192;
+/// With more keys than this a filter hardly excludes anything.
+const BLOOM_KEYS_MAX: usize = 64;
+
+/// A function of bounds: whether anything between them may match.
+type MayMatch<'a> = &'a dyn Fn(&ArrayRef, &ArrayRef, usize) -> bool;
+
+/// Gives batches of matching rows to `take` until it returns `false`.
+pub(crate) fn scan(
+    open: &OpenSegment,
+    matcher: &Matcher,
+    wanted: &SchemaRef,
+    take: &mut dyn FnMut(RecordBatch) -> bool,
+) -> Result<(), ParquetError> {
+    let key = matcher.key_column();
+    let missing = |name: &str| open.footer.schema().column_with_name(name).is_none();
+    if key.is_some_and(missing) {
+        return Ok(());
+    }
+    let mut groups: Vec<usize> = (0..open.footer.metadata().num_row_groups()).collect();
+    keep_groups(open, matcher, &mut groups)?;
+    keep_by_bloom(open, matcher, &mut groups)?;
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let selection = select_pages(open, matcher, &groups)?;
+    let file = open.file.clone();
+    let mut builder: ParquetRecordBatchReaderBuilder<CheckedFile> =
+        ParquetRecordBatchReaderBuilder::new_with_metadata(file, open.footer.clone());
+    if let Some(selection) = selection {
+        builder = builder.with_row_selection(selection);
+    }
+    let columns: Vec<&str> = wanted.fields().iter().map(|field| field.name().as_str()).collect();
+    let projection = projection(open, &columns);
+    let test = matcher.clone();
+    let filter = ArrowPredicateFn::new(self::projection(open, &matcher.columns()), move |rows| {
+        Ok(test.mask(&rows))
+    });
+    let reader = builder
+        .with_row_groups(groups)
+        .with_row_filter(RowFilter::new(vec![Box::new(filter)]))
+        .with_projection(projection)
+        .with_batch_size(BATCH_ROWS)
+        .build()?;
+    for rows in reader {
+        if !take(conform(&rows?, wanted)?) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn projection(open: &OpenSegment, columns: &[&str]) -> ProjectionMask {
+    let present = columns.iter().filter_map(|name| open.footer.schema().column_with_name(name));
+    ProjectionMask::roots(open.footer.parquet_schema(), present.map(|(place, _)| place))
+}
+
+fn converter<'a>(
+    open: &'a OpenSegment,
+    column: &str,
+) -> Result<StatisticsConverter<'a>, ParquetError> {
+    StatisticsConverter::try_new(column, open.footer.schema(), open.footer.parquet_schema())
+}
+
+/// The tests to make, by column.
+fn tests<'a>(
+    matcher: &'a Matcher,
+) -> Vec<(&'a str, Box<dyn Fn(&ArrayRef, &ArrayRef, usize) -> bool + 'a>)> {
+    let mut tests: Vec<(&str, Box<dyn Fn(&ArrayRef, &ArrayRef, usize) -> bool + 'a>)> = Vec::new();
+    if let Some(key) = matcher.key_column() {
+        tests.push((key, Box::new(|first, last, place| matcher.may_match_key(first, last, place))));
+    }
+    let time = matcher.columns()[0];
+    tests.push((time, Box::new(|first, last, place| matcher.may_match_time(first, last, place))));
+    tests
+}
+
+fn keep_groups(
+    open: &OpenSegment,
+    matcher: &Matcher,
+    groups: &mut Vec<usize>,
+) -> Result<(), ParquetError> {
+    for (column, may_match) in tests(matcher) {
+        let converter = converter(open, column)?;
+        let metadata = open.footer.metadata();
+        let first = converter.row_group_mins(metadata.row_groups())?;
+        let last = converter.row_group_maxes(metadata.row_groups())?;
+        groups.retain(|group| may_match(&first, &last, *group));
+    }
+    Ok(())
+}
+
+fn keep_by_bloom(
+    open: &OpenSegment,
+    matcher: &Matcher,
+    groups: &mut Vec<usize>,
+) -> Result<(), ParquetError> {
+    let Some(keys) = matcher.exact_keys().filter(|keys| keys.len() <= BLOOM_KEYS_MAX) else {
+        return Ok(());
+    };
+    let Some(leaf) = matcher.key_column().and_then(|name| leaf(open, name)) else { return Ok(()) };
+    let (file, footer) = (open.file.clone(), open.footer.clone());
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer);
+    let mut kept = Vec::new();
+    for group in groups.drain(..) {
+        let bloom = builder.get_row_group_column_bloom_filter(group, leaf)?;
+        if bloom.is_none_or(|bloom| keys.iter().any(|key| bloom.check(*key))) {
+            kept.push(group);
+        }
+    }
+    *groups = kept;
+    Ok(())
+}
+
+/// The place of a column among the leaves of the file.
+fn leaf(open: &OpenSegment, column: &str) -> Option<usize> {
+    converter(open, column).ok()?.parquet_column_index()
+}
+
+/// Rows of the pages that may hold a match; `None` when pages have no bounds.
+fn select_pages(
+    open: &OpenSegment,
+    matcher: &Matcher,
+    groups: &[usize],
+) -> Result<Option<RowSelection>, ParquetError> {
+    let mut selection: Option<RowSelection> = None;
+    for (column, may_match) in tests(matcher) {
+        let Some(pages) = pages_of(open, column, groups, &may_match)? else { continue };
+        selection = Some(match selection {
+            Some(before) => before.intersection(&pages),
+            None => pages,
+        });
+    }
+    Ok(selection)
+}
+
+fn pages_of(
+    open: &OpenSegment,
+    column: &str,
+    groups: &[usize],
+    may_match: MayMatch<'_>,
+) -> Result<Option<RowSelection>, ParquetError> {
+    let metadata = open.footer.metadata();
+    let (Some(bounds), Some(offsets)) = (metadata.column_index(), metadata.offset_index()) else {
+        return Ok(None);
+    };
+    let converter = converter(open, column)?;
+    let first = converter.data_page_mins(bounds, offsets, groups)?;
+    let last = converter.data_page_maxes(bounds, offsets, groups)?;
+    let counts = converter.data_page_row_counts(offsets, metadata.row_groups(), groups)?;
+    let Some(counts) = counts.filter(|counts| counts.len() == first.len()) else {
+        return Ok(None);
+    };
+    let selectors = counts.values().iter().enumerate().map(|(page, count)| {
+        let rows = *count as usize;
+        if may_match(&first, &last, page) {
+            RowSelector::select(rows)
+        } else {
+            RowSelector::skip(rows)
+        }
+    });
+    Ok(Some(RowSelection::from(selectors.collect::<Vec<_>>())))
+}

@@ -1,0 +1,69 @@
+//! Numbers for metrics, gathered from where they arise.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use halfopen_model::Table;
+
+use crate::report::{StoreStats, TableStats};
+use crate::shared::{Shared, State};
+
+/// Rows that are in no segment.
+pub(crate) fn hot_rows(shared: &Shared) -> u64 {
+    let state = shared.state();
+    Table::ALL.into_iter().map(|table| hot_rows_of(&state, table)).sum()
+}
+
+fn hot_rows_of(state: &State, table: Table) -> u64 {
+    let sealing = state.sealing.as_ref().map_or(0, |generation| generation.rows(table));
+    (state.active.rows(table) + sealing) as u64
+}
+
+/// All numbers.
+pub(crate) fn stats(shared: &Shared) -> StoreStats {
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let counters = &shared.counters;
+    let (wal_files, wal_bytes) = shared.wal_files.size();
+    let state = shared.state();
+    let lost = || state.lost.iter().flat_map(|list| list.iter());
+    let table = |table: Table| {
+        let segments = &state.segments[table as usize];
+        TableStats {
+            table,
+            hot_rows: hot_rows_of(&state, table),
+            sealed_rows: segments.iter().map(|segment| segment.info.rows).sum(),
+            segments: segments.len() as u64,
+            segment_bytes: segments.iter().map(|segment| segment.info.bytes).sum(),
+            written_rows: read(&counters.written_rows[table as usize]),
+        }
+    };
+    let generations = state.sealing.iter().map(|g| g.as_ref()).chain([&state.active]);
+    StoreStats {
+        tables: Table::ALL.into_iter().map(table).collect(),
+        hot_bytes: shared.held_bytes() as u64,
+        hot_bytes_max: shared.config.hot_bytes_max as u64,
+        queue_bytes: shared.intake.bytes() as u64,
+        hot_batches: generations.map(|g| g.tables.iter().map(Vec::len).sum::<usize>() as u64).sum(),
+        seen_bytes: shared.intake.seen_bytes() as u64,
+        wal_bytes,
+        wal_bytes_max: shared.config.wal_bytes_max,
+        wal_files,
+        writes: read(&counters.writes),
+        collapsed_rows: read(&counters.collapsed_rows),
+        wal_syncs: read(&counters.wal_syncs),
+        wal_sync_ns: read(&counters.wal_sync_ns),
+        wal_failures: read(&counters.wal_failures),
+        refused_memory: read(&counters.refused_memory),
+        refused_wal: read(&counters.refused_wal),
+        refused_disk: read(&counters.refused_disk),
+        refused_invalid: read(&counters.refused_invalid),
+        seals: read(&counters.seals),
+        seal_failures: read(&counters.seal_failures),
+        damaged_segments: lost().count() as u64,
+        damaged_rows: lost().map(|lost| lost.info.rows).sum(),
+        damaged_frames: read(&counters.damaged_frames),
+        queries: read(&counters.queries),
+        queries_failed: read(&counters.queries_failed),
+        reads: read(&counters.reads),
+        snapshot: state.snapshot,
+    }
+}

@@ -1,0 +1,206 @@
+//! Reads the WAL back at the start: whole frames are applied, a torn end is cut, damage is set
+//! aside and stepped over.
+
+use std::fs::{self, OpenOptions};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use crate::error::StoreError;
+use crate::folder::write_whole;
+use crate::wal::file::{FILE_MAGIC, WalFile};
+use crate::wal::frame::{BadFrame, Head, MAGIC, Part};
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
+    /// Files that still hold rows that are in no segment.
+    pub(crate) files: Vec<WalFile>,
+    /// The first frame that is in no segment; 0 for none.
+    pub(crate) first_sequence: u64,
+    /// The last frame that was seen.
+    pub(crate) last_sequence: u64,
+    pub(crate) frames: u64,
+    pub(crate) bytes: u64,
+    pub(crate) torn_bytes: u64,
+    pub(crate) damaged: u64,
+    pub(crate) notes: Vec<String>,
+}
+
+/// Where to read, and what may be changed there.
+pub(crate) struct Reading<'a> {
+    /// The folder of the WAL.
+    pub(crate) folder: &'a Path,
+    /// Where damaged frames are kept; `None` when nothing may be written.
+    pub(crate) damaged: Option<&'a Path>,
+    /// Frames up to this one are in segments.
+    pub(crate) sealed: u64,
+}
+
+/// One stretch of a file.
+enum Stretch {
+    Frame { head: Head, place: Range<usize> },
+    Damage(Range<usize>),
+    Torn(Range<usize>),
+}
+
+impl Reading<'_> {
+    /// Gives every frame that is in no segment to `apply`, in order.
+    ///
+    /// # Errors
+    /// When a file cannot be read at all. Damage is no error.
+    pub(crate) fn replay(
+        &self,
+        mut apply: impl FnMut(u64, Vec<Part>),
+    ) -> Result<Replay, StoreError> {
+        let mut replay = Replay { last_sequence: self.sealed, ..Replay::default() };
+        for path in self.list()? {
+            let bytes = fs::read(&path).map_err(StoreError::file("read", &path))?;
+            let mut file = WalFile { path, last_sequence: 0, bytes: bytes.len() as u64 };
+            for stretch in stretches(&bytes) {
+                match stretch {
+                    Stretch::Frame { head, place } => {
+                        file.last_sequence = file.last_sequence.max(head.sequence);
+                        if head.sequence <= self.sealed {
+                            continue;
+                        }
+                        replay.frames += 1;
+                        if replay.first_sequence == 0 {
+                            replay.first_sequence = head.sequence;
+                        }
+                        replay.bytes += place.len() as u64;
+                        let payload =
+                            &bytes[place.start + head.frame_bytes() - head.payload_bytes..];
+                        match head.parts(payload) {
+                            Ok(parts) => apply(head.sequence, parts),
+                            Err(_) => self.keep(&file.path, &bytes, place, &mut replay)?,
+                        }
+                    }
+                    Stretch::Damage(place) => self.keep(&file.path, &bytes, place, &mut replay)?,
+                    Stretch::Torn(place) => self.cut(&mut file, place, &mut replay)?,
+                }
+            }
+            replay.last_sequence = replay.last_sequence.max(file.last_sequence);
+            self.keep_file(file, &mut replay)?;
+        }
+        Ok(replay)
+    }
+
+    fn list(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let listed = fs::read_dir(self.folder).map_err(StoreError::file("list", self.folder))?;
+        let mut paths: Vec<PathBuf> = listed
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "wal"))
+            .collect();
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// A file whose rows are all in segments was about to be deleted.
+    fn keep_file(&self, file: WalFile, replay: &mut Replay) -> Result<(), StoreError> {
+        if file.last_sequence > self.sealed {
+            replay.files.push(file);
+        } else if self.damaged.is_some() {
+            fs::remove_file(&file.path).map_err(StoreError::file("delete", &file.path))?;
+        }
+        Ok(())
+    }
+
+    /// Sets damaged bytes aside, under a name that is the same each time they are met.
+    fn keep(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        place: Range<usize>,
+        replay: &mut Replay,
+    ) -> Result<(), StoreError> {
+        replay.damaged += 1;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        replay.notes.push(format!(
+            "{} bytes of the write-ahead log {name} are damaged at byte {}; their rows are lost",
+            place.len(),
+            place.start
+        ));
+        if let Some(folder) = self.damaged {
+            let aside = folder.join(format!("wal-{name}-{}.frame", place.start));
+            write_whole(&aside, &bytes[place]).map_err(StoreError::file("write", &aside))?;
+        }
+        Ok(())
+    }
+
+    fn cut(
+        &self,
+        file: &mut WalFile,
+        place: Range<usize>,
+        replay: &mut Replay,
+    ) -> Result<(), StoreError> {
+        replay.torn_bytes += place.len() as u64;
+        replay.notes.push(format!(
+            "the write-ahead log ended within a write; {} bytes that were never acknowledged are \
+             cut off",
+            place.len()
+        ));
+        file.bytes = place.start as u64;
+        if self.damaged.is_some() {
+            let opened = OpenOptions::new().write(true).open(&file.path);
+            opened
+                .and_then(|open| open.set_len(file.bytes).and_then(|()| open.sync_all()))
+                .map_err(StoreError::file("cut", &file.path))?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes a file apart.
+fn stretches(bytes: &[u8]) -> Vec<Stretch> {
+    let mut found = Vec::new();
+    let mut at = if bytes.starts_with(&FILE_MAGIC) { FILE_MAGIC.len() } else { 0 };
+    while at < bytes.len() {
+        match whole_frame(&bytes[at..]) {
+            Ok(head) => {
+                let place = at..at + head.frame_bytes();
+                at = place.end;
+                found.push(Stretch::Frame { head, place });
+            }
+            Err(bad) => match next_frame(bytes, at + 1) {
+                Some(next) => {
+                    found.push(Stretch::Damage(at..next));
+                    at = next;
+                }
+                None => {
+                    found.push(ending(bytes, at, bad));
+                    break;
+                }
+            },
+        }
+    }
+    found
+}
+
+fn whole_frame(bytes: &[u8]) -> Result<Head, BadFrame> {
+    let head = Head::read(bytes)?;
+    head.check(&bytes[head.frame_bytes() - head.payload_bytes..])?;
+    Ok(head)
+}
+
+fn next_frame(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    while let Some(offset) = bytes.get(at..)?.windows(MAGIC.len()).position(|w| w == MAGIC) {
+        at += offset;
+        // A short one counts as well: the end of the file is looked at in its turn.
+        if matches!(whole_frame(&bytes[at..]), Ok(_) | Err(BadFrame::Short)) {
+            return Some(at);
+        }
+        at += 1;
+    }
+    None
+}
+
+/// A write that was interrupted leaves a frame without its end, or room that was never filled.
+fn ending(bytes: &[u8], at: usize, bad: BadFrame) -> Stretch {
+    let rest = at..bytes.len();
+    let empty = bytes[rest.clone()].iter().all(|byte| *byte == 0);
+    if bad == BadFrame::Short || empty { Stretch::Torn(rest) } else { Stretch::Damage(rest) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! Why requests fail, on a few lines.
+
+use halfopen_model::time::show_duration;
+use halfopen_serve::wire::{
+    AfterV1, CallV1, CauseV1, ConditionV1, ContrastV1, PartV1, ScopeV1, WhyV1,
+};
+
+use super::text::{clean, clock, closing, count, date, of, padded, percent, short, width};
+use crate::Failure;
+use crate::terminal::{COMMAND, FAILED, FAINT, STRONG, Terminal};
+
+/// Causes that are shown unless all are asked for.
+const CAUSES_SHOWN: usize = 3;
+/// Conditions and changes of one cause that are shown unless all are asked for.
+const CONDITIONS_SHOWN: usize = 2;
+/// Names that say the same as a condition.
+const SAME_SHOWN: usize = 3;
+/// Versions of a split that are shown.
+const SPLIT_SHOWN: usize = 4;
+/// Other kinds of requests that fail too.
+const ALSO_SHOWN: usize = 5;
+/// Where the lines below a cause begin.
+const INDENT: &str = "          ";
+/// Where numbers stand when there is room.
+const NUMBERS_COLUMN: usize = 64;
+
+/// Writes the answer.
+pub(crate) fn show(terminal: &mut Terminal, answer: &WhyV1, all: bool) -> Result<(), Failure> {
+    headline(terminal, answer)?;
+    let shown = if all { answer.causes.len() } else { answer.causes.len().min(CAUSES_SHOWN) };
+    for (position, cause) in answer.causes[..shown].iter().enumerate() {
+        self::cause(terminal, position + 1, cause, all)?;
+    }
+    if shown < answer.causes.len() {
+        terminal.line(format_args!(" … {} more: --all", answer.causes.len() - shown))?;
+    }
+    let also = if all { answer.also_failing.len() } else { ALSO_SHOWN };
+    for other in answer.also_failing.iter().take(also) {
+        terminal.line(format_args!(
+            "also: {} of {} failed ({})",
+            of(&other.failing),
+            clean(&requests(&other.scope)),
+            percent(other.failing.ratio),
+        ))?;
+    }
+    if all {
+        for reason in &answer.ruled_out {
+            terminal.line(format_args!("not:  {}", clean(reason)))?;
+        }
+    }
+    terminal.line(format_args!("{FAINT}over: {}{FAINT:#}", looked_at(answer)))?;
+    closing(terminal, &answer.gaps, &answer.next)
+}
+
+fn requests(scope: &ScopeV1) -> String {
+    match (&scope.service, &scope.operation) {
+        (Some(service), Some(operation)) => format!("requests to {service} {operation}"),
+        (Some(service), None) => format!("requests to {service}"),
+        (None, Some(operation)) => format!("requests to {operation}"),
+        (None, None) => "requests".to_owned(),
+    }
+}
+
+fn headline(terminal: &mut Terminal, answer: &WhyV1) -> Result<(), Failure> {
+    let requests = clean(&requests(&answer.scope)).into_owned();
+    if answer.failing.total <= 0.0 {
+        return terminal.line(format_args!("there were no {requests}"));
+    }
+    if answer.failing.count <= 0.0 {
+        let total = count(answer.failing.total);
+        return terminal.line(format_args!("none of {total} {requests} failed"));
+    }
+    let before = match &answer.before {
+        Some(before) => format!(", was {}", percent(before.ratio)),
+        None => String::new(),
+    };
+    let since = match &answer.onset {
+        Some(onset) => {
+            let within = show_duration(onset.within_ns);
+            format!(" since {} ±{}", clock(onset.at.0), within.replace(".0 ", " "))
+        }
+        None => String::new(),
+    };
+    terminal.line(format_args!(
+        "{FAILED}{} {requests} failed{FAILED:#} ({}{before}){since}",
+        of(&answer.failing),
+        percent(answer.failing.ratio),
+    ))?;
+    match answer.verdict.as_str() {
+        "unexplained" => terminal.line(" nothing tells them from the healthy ones"),
+        "not_enough_evidence" => terminal.line(" not enough evidence to say why"),
+        _ => Ok(()),
+    }
+}
+
+fn looked_at(answer: &WhyV1) -> String {
+    let (from, to) = (answer.window.from.0, answer.window.to.0);
+    let against = match &answer.baseline.window {
+        None => "against healthy requests of that time".to_owned(),
+        Some(window) => {
+            format!("against {}..{}", clock(window.from.0), clock(window.to.0))
+        }
+    };
+    format!(
+        "{} spans · {} {}..{} UTC · {against}",
+        count(answer.spans as f64),
+        date(from),
+        clock(from),
+        clock(to),
+    )
+}
+
+fn cause(
+    terminal: &mut Terminal,
+    number: usize,
+    cause: &CauseV1,
+    all: bool,
+) -> Result<(), Failure> {
+    let what = match &cause.call {
+        Some(call) => call_text(call),
+        None => "no one call fails in all of them".to_owned(),
+    };
+    let head = format!("{number:>2} {} ", padded(&cause.strength, 6));
+    with_numbers(terminal, &head, &what, &numbers(&cause.contrast, true), true)?;
+    let shown = if all { cause.conditions.len() } else { CONDITIONS_SHOWN };
+    for (position, condition) in cause.conditions.iter().take(shown).enumerate() {
+        let head = if position == 0 { "only when " } else { "or when   " };
+        let text = format!("{head}{}", condition_text(condition));
+        with_numbers(terminal, INDENT, &text, &numbers(&condition.contrast, false), false)?;
+        if !condition.same_as.is_empty() {
+            terminal.line(format_args!("{INDENT}{FAINT}{}{FAINT:#}", same_text(condition)))?;
+        }
+    }
+    let shown = if all { cause.after.len() } else { CONDITIONS_SHOWN };
+    for after in cause.after.iter().take(shown) {
+        terminal.line(format_args!("{INDENT}after     {}", after_text(after)))?;
+    }
+    see(terminal, cause)
+}
+
+/// A text with its numbers on the same line where they fit, on the next one where not.
+fn with_numbers(
+    terminal: &mut Terminal,
+    head: &str,
+    text: &str,
+    numbers: &str,
+    strong: bool,
+) -> Result<(), Failure> {
+    let style = if strong { STRONG } else { anstyle::Style::new() };
+    let used = width(head) + width(text);
+    if used + 2 + width(numbers) <= terminal.width() {
+        let gap = NUMBERS_COLUMN.min(terminal.width() - width(numbers)).saturating_sub(used).max(2);
+        let gap = " ".repeat(gap);
+        return terminal
+            .line(format_args!("{head}{style}{text}{style:#}{gap}{FAINT}{numbers}{FAINT:#}"));
+    }
+    terminal.line(format_args!("{head}{style}{text}{style:#}"))?;
+    terminal.line(format_args!("{INDENT}          {FAINT}{numbers}{FAINT:#}"))
+}
+
+fn numbers(contrast: &ContrastV1, counts: bool) -> String {
+    let failing = match counts {
+        true => format!("{} failing", of(&contrast.failing)),
+        false => format!("{} of failing", percent(contrast.failing.ratio)),
+    };
+    let healthy = match contrast.healthy.count {
+        none if none <= 0.0 => format!("0 of {} healthy", count(contrast.healthy.total)),
+        _ => format!("{} of healthy", percent(contrast.healthy.ratio)),
+    };
+    format!("{failing} · {healthy}")
+}
+
+fn call_text(call: &CallV1) -> String {
+    let place = match &call.peer {
+        Some(peer) => format!("{} → {peer}", call.service),
+        None => call.service.clone(),
+    };
+    let operation = match call.operation.as_str() {
+        "" => String::new(),
+        operation => format!("  {operation}"),
+    };
+    let reason = match call.reason.as_str() {
+        "" => "  fails".to_owned(),
+        reason => format!("  {reason}"),
+    };
+    let after = match call.duration_ns {
+        Some(duration_ns) => format!(" after {}", show_duration(duration_ns)),
+        None => String::new(),
+    };
+    clean(&format!("{place}{operation}{reason}{after}")).into_owned()
+}
+
+fn condition_text(condition: &ConditionV1) -> String {
+    let parts: Vec<String> =
+        condition.parts.iter().map(|part| part_text(part, &condition.parts)).collect();
+    clean(&parts.join(" and ")).into_owned()
+}
+
+/// `payment.k8s.pod.name = payment-7c9-x2`. Where it was set (`resource.`, `span.`) is said only
+/// where the name alone could be taken for another.
+fn part_text(part: &PartV1, beside: &[PartV1]) -> String {
+    let name = bare(&part.attribute);
+    let twice = beside.iter().any(|other| {
+        other.service == part.service
+            && bare(&other.attribute) == name
+            && other.attribute != part.attribute
+    });
+    let name = if twice { &part.attribute } else { name };
+    match part.service.as_str() {
+        "" => format!("{name} = {}", part.value),
+        service => format!("{service}.{name} = {}", part.value),
+    }
+}
+
+fn bare(attribute: &str) -> &str {
+    match attribute.split_once('.') {
+        Some(("resource" | "scope" | "span" | "log" | "metric", name)) => name,
+        _ => attribute,
+    }
+}
+
+fn same_text(condition: &ConditionV1) -> String {
+    let same = &condition.same_as;
+    let mut shown: Vec<String> =
+        same.iter().take(SAME_SHOWN).map(|part| part_text(part, same)).collect();
+    if same.len() > SAME_SHOWN {
+        shown.push(format!("{} more", same.len() - SAME_SHOWN));
+    }
+    clean(&format!("the same  {}", shown.join(", "))).into_owned()
+}
+
+fn after_text(after: &AfterV1) -> String {
+    let what = match (&after.service, &after.version) {
+        (Some(service), Some(version)) => format!("{} {service} {version}", after.kind),
+        _ => format!("{}: {}", after.kind, after.title),
+    };
+    let distance = match after.before_onset_ns {
+        0.. => format!("{} before", show_duration(after.before_onset_ns)),
+        late => format!("{} after the onset", show_duration(late.saturating_neg())),
+    };
+    let split: Vec<String> = after
+        .split
+        .iter()
+        .take(SPLIT_SHOWN)
+        .map(|version| format!("{}: {} failed", version.value, of(&version.failing)))
+        .collect();
+    let split = if split.is_empty() { String::new() } else { format!("; {}", split.join(", ")) };
+    clean(&format!("{what} at {} ({distance}{split})", clock(after.at.0))).into_owned()
+}
+
+fn see(terminal: &mut Terminal, cause: &CauseV1) -> Result<(), Failure> {
+    let Some(example) = &cause.example else { return Ok(()) };
+    let example = example.to_string();
+    let twin = match &cause.healthy_twin {
+        Some(twin) => format!("     healthy twin {}", short(&twin.to_string())),
+        None => String::new(),
+    };
+    terminal.line(format_args!(
+        "{INDENT}see       {COMMAND}halfopen trace {}{COMMAND:#}{twin}",
+        short(&example)
+    ))
+}

@@ -1,0 +1,194 @@
+//! A running server, asked over its HTTP API.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+use halfopen_model::{TimeRange, UnixNanos};
+use halfopen_serve::desk::WhyAsk;
+use halfopen_serve::wire::{FindV1, ProblemV1, QueryQuestionV1, QueryV1, TraceReplyV1, WhyV1};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde::de::DeserializeOwned;
+
+use super::URL_DEFAULT;
+use crate::Failure;
+
+/// Longest wait for an answer: above the longest time that a server gives a query, so that the
+/// server's own words about it arrive.
+const ANSWER_S_MAX: u64 = 130;
+/// A port that nobody serves answers at once; a host that is not there must not hang the prompt.
+const CONNECT_S_MAX: u64 = 5;
+
+/// A running server.
+pub struct Remote {
+    url: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl Remote {
+    pub(super) fn new(url: &str) -> Result<Remote, Failure> {
+        let url = url.trim_end_matches('/').to_owned();
+        let read: Option<Uri> = url.parse().ok();
+        if !read.is_some_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some()) {
+            return Err(Failure::usage(format!("\"{url}\" is no address of a server"))
+                .hint(format!("write it like {URL_DEFAULT}")));
+        }
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(Duration::from_secs(CONNECT_S_MAX)));
+        Ok(Remote { url, client: Client::builder(TokioExecutor::new()).build(connector) })
+    }
+
+    pub(super) async fn query(&self, sql: &str, rows_max: usize) -> Result<QueryV1, Failure> {
+        let question = QueryQuestionV1 { sql: sql.to_owned(), rows_max: Some(rows_max) };
+        let body = serde_json::to_vec(&question)
+            .map_err(|error| Failure::usage("the query cannot be sent").cause(&error))?;
+        self.ask(Method::POST, "/api/v1/query", body).await
+    }
+
+    pub(super) async fn find(&self, id: &str, range: Option<TimeRange>) -> Result<FindV1, Failure> {
+        let mut parameters = Parameters::default();
+        parameters.add("id", id);
+        parameters.add_range("from", "to", range);
+        self.ask(Method::GET, &parameters.behind("/api/v1/find"), Vec::new()).await
+    }
+
+    pub(super) async fn trace(&self, id: &str) -> Result<TraceReplyV1, Failure> {
+        self.ask(Method::GET, &format!("/api/v1/traces/{}", escaped(id)), Vec::new()).await
+    }
+
+    pub(super) async fn why(&self, ask: &WhyAsk) -> Result<WhyV1, Failure> {
+        let mut parameters = Parameters::default();
+        let scope = &ask.scope;
+        for (name, value) in [("service", &scope.service), ("operation", &scope.operation)] {
+            if let Some(value) = value {
+                parameters.add(name, value);
+            }
+        }
+        parameters.add_range("from", "to", ask.window);
+        parameters.add_range("baseline_from", "baseline_to", ask.baseline);
+        self.ask(Method::GET, &parameters.behind("/api/v1/why"), Vec::new()).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<T, Failure> {
+        let (status, body) = self.call(method, path, body).await?;
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|error| {
+                Failure::environment(format!("the answer of {} does not read", self.url))
+                    .cause(&error)
+                    .hint("server and command line may be of different versions")
+            });
+        }
+        let Ok(problem) = serde_json::from_slice::<ProblemV1>(&body) else {
+            return Err(Failure::environment(format!("{} answered {status}", self.url))
+                .hint("is that the address of `halfopen serve` that answers questions (--http)?"));
+        };
+        let failure = match status {
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
+                Failure::usage(problem.error.fact)
+            }
+            _ => Failure::environment(problem.error.fact),
+        };
+        let failure = problem.error.detail.into_iter().fold(failure, Failure::detail);
+        Err(problem.error.hint.into_iter().fold(failure, Failure::hint))
+    }
+
+    /// Sends one request and gives status and body.
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<(StatusCode, Bytes), Failure> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .header("content-type", "application/json")
+            .header("accept", "application/json")
+            .body(Full::new(body.into()))
+            .map_err(|error| Failure::usage("the question cannot be sent").cause(&error))?;
+        let answer = tokio::time::timeout(Duration::from_secs(ANSWER_S_MAX), async {
+            let response = self.client.request(request).await.map_err(|e| self.nobody(&e))?;
+            let status = response.status();
+            let body = response.into_body().collect().await.map_err(|error| {
+                Failure::environment(format!("the answer of {} broke off", self.url)).cause(&error)
+            })?;
+            Ok((status, body.to_bytes()))
+        });
+        answer.await.unwrap_or_else(|_| {
+            Err(Failure::environment(format!("{} gave no answer", self.url))
+                .detail(format!("waited {ANSWER_S_MAX} s")))
+        })
+    }
+
+    fn nobody(&self, error: &dyn std::error::Error) -> Failure {
+        let mut cause = error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        Failure::environment(format!("no server answers at {}", self.url))
+            .detail(cause.to_string())
+            .hint(
+                "start one with `halfopen serve`, name another with --url, or open a folder with \
+                 --data DIR",
+            )
+    }
+}
+
+/// Parameters of a request.
+#[derive(Default)]
+struct Parameters(String);
+
+impl Parameters {
+    fn add(&mut self, name: &str, value: &str) {
+        let between = if self.0.is_empty() { '?' } else { '&' };
+        let _ = write!(self.0, "{between}{name}={}", escaped(value));
+    }
+
+    fn add_range(&mut self, from: &str, to: &str, range: Option<TimeRange>) {
+        let Some(range) = range else { return };
+        if range.from > UnixNanos::MIN {
+            self.add(from, &range.from.to_rfc3339());
+        }
+        self.add(to, &range.to.to_rfc3339());
+    }
+
+    fn behind(&self, path: &str) -> String {
+        format!("{path}{}", self.0)
+    }
+}
+
+/// A value as it may stand in an address (RFC 3986, section 2.3).
+fn escaped(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_id_survives_its_way_to_the_server() {
+        assert_eq!(escaped("req_8/2 &=ü"), "req_8%2F2%20%26%3D%C3%BC");
+        let mut parameters = Parameters::default();
+        parameters.add("id", "a b");
+        parameters.add("x", "1");
+        assert_eq!(parameters.behind("/find"), "/find?id=a%20b&x=1");
+    }
+}

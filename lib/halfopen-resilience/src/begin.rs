@@ -1,0 +1,133 @@
+//! The outermost layer of a client: every call has a context and a deadline.
+//!
+//! The context is the one of the request that this task works for
+//! ([`RequestContext::current`]), or begins here. The deadline is the earlier of the asker's and
+//! this client's own.
+
+use crate::Chance;
+use crate::call::{Call, CallError, Refusal, RefusalReason, TimeoutKind};
+use crate::context::RequestContext;
+use crate::grant::Grant;
+use crate::telemetry::{Event, Meter};
+use pin_project_lite::pin_project;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep};
+use tower_layer::Layer;
+use tower_service::Service;
+use tracing::Span;
+
+/// Gives every call a context and a deadline.
+#[derive(Clone, Debug)]
+pub struct BeginLayer {
+    /// The longest a call may take, all attempts together.
+    pub deadline: Duration,
+    /// Retries granted to a request that begins here, when hedges must be able to take from
+    /// them as well; otherwise the retry layer keeps the account by itself.
+    pub shared_grant: Option<u32>,
+    /// Who is told.
+    pub meter: Meter,
+    /// Where new ids come from.
+    pub chance: Chance,
+}
+
+impl<S> Layer<S> for BeginLayer {
+    type Service = BeginService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        BeginService { inner, layer: self.clone() }
+    }
+}
+
+/// A client whose calls have a context and a deadline.
+#[derive(Clone, Debug)]
+pub struct BeginService<S> {
+    inner: S,
+    layer: BeginLayer,
+}
+
+impl<S, R, A, E> Service<R> for BeginService<S>
+where
+    S: Service<Call<R>, Response = A, Error = CallError<E>>,
+{
+    type Response = A;
+    type Error = CallError<E>;
+    type Future = BeginFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let at = Instant::now();
+        let layer = &self.layer;
+        let context = RequestContext::current().unwrap_or_else(|| {
+            let grant = layer.shared_grant.map(Grant::new);
+            RequestContext::begin(&layer.chance).granted(grant)
+        });
+        let context = context.as_attempt(1).until(at + layer.deadline);
+        let after = context.remaining(at).unwrap_or(layer.deadline);
+        let span = context.span(layer.meter.peer());
+        let inner = (!after.is_zero()).then(|| {
+            let _entered = span.enter();
+            self.inner.call(Call { request, context, granted: 0, at })
+        });
+        BeginFuture {
+            inner,
+            sleep: None,
+            until: at + after,
+            after,
+            span,
+            meter: layer.meter.clone(),
+        }
+    }
+}
+
+pin_project! {
+    /// A call until its deadline.
+    pub struct BeginFuture<F> {
+        #[pin]
+        inner: Option<F>,
+        #[pin]
+        sleep: Option<Sleep>,
+        until: Instant,
+        after: Duration,
+        span: Span,
+        meter: Meter,
+    }
+}
+
+impl<F, A, E> Future for BeginFuture<F>
+where
+    F: Future<Output = Result<A, CallError<E>>>,
+{
+    type Output = Result<A, CallError<E>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let _entered = this.span.enter();
+        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
+            let reason = RefusalReason::DeadlineSpent;
+            this.meter.note(&Event::Refused { reason });
+            let peer = this.meter.peer().clone();
+            return Poll::Ready(Err(Refusal { peer, reason, retry_after: None }.into()));
+        };
+        if let Poll::Ready(result) = inner.poll(cx) {
+            return Poll::Ready(result);
+        }
+        if this.sleep.is_none() {
+            this.sleep.set(Some(tokio::time::sleep_until(*this.until)));
+        }
+        let Some(sleep) = this.sleep.as_mut().as_pin_mut() else { return Poll::Pending };
+        if sleep.poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        this.inner.set(None);
+        let (kind, after) = (TimeoutKind::Deadline, *this.after);
+        this.meter.note(&Event::TimedOut { kind, after });
+        let peer = this.meter.peer().clone();
+        Poll::Ready(Err(CallError::TimedOut { peer, kind, after }))
+    }
+}

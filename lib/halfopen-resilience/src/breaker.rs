@@ -1,0 +1,287 @@
+//! The circuit breaker: stops calls to a peer that fails or crawls, and lets load return slowly.
+//!
+//! It trips on two signals over one window of time, once there were enough calls to judge: the
+//! share of failures, and the share of calls slower than a bound (a peer that crawls holds up its
+//! callers longer than one that fails). After a pause with jitter, so that a fleet does not come
+//! back in step, a few probes decide. When they return well, load returns over a ramp, in
+//! proportion to what it was before the trouble.
+//!
+//! **Invariant:** refusals of other layers, and calls that were given up, say nothing about the
+//! peer and do not count.
+
+mod machine;
+
+use crate::Chance;
+use crate::call::{Call, CallError, Refusal};
+use crate::protocol::{self, Protocol, Verdict};
+use crate::telemetry::{Event, Meter};
+use machine::{Change, Machine, Permit};
+use pin_project_lite::pin_project;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::Instant;
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// When a breaker trips and how it recovers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BreakerSettings {
+    /// How far back it looks.
+    pub window: Duration,
+    /// Fewer calls in the window are too few to judge.
+    pub calls_min: u32,
+    /// Share of failed calls that trips it.
+    pub failure_ratio: f64,
+    /// Share of slow calls that trips it; above 1 never.
+    pub slow_ratio: f64,
+    /// A call that takes this long is slow.
+    pub slow: Duration,
+    /// Pause after the first trip; it doubles with each recovery that failed.
+    pub pause: Duration,
+    /// No pause is longer, jitter apart.
+    pub pause_max: Duration,
+    /// Up to this share of the pause is added by chance.
+    pub jitter: f64,
+    /// Calls that try out whether the peer has recovered.
+    pub probes: u32,
+    /// How long load takes to return; zero lets all of it return at once.
+    pub ramp: Duration,
+    /// Share of the steady rate that passes at the begin of the ramp.
+    pub ramp_from: f64,
+    /// Share of the steady rate that passes at its end.
+    pub ramp_to: f64,
+    /// Calls a second that are taken as steady when there were fewer.
+    pub ramp_rate_min: f64,
+}
+
+impl Default for BreakerSettings {
+    fn default() -> BreakerSettings {
+        BreakerSettings {
+            window: Duration::from_secs(10),
+            calls_min: 20,
+            failure_ratio: 0.5,
+            slow_ratio: 0.8,
+            slow: Duration::from_secs(5),
+            pause: Duration::from_secs(15),
+            pause_max: Duration::from_secs(120),
+            jitter: 0.33,
+            probes: 3,
+            ramp: Duration::from_secs(10),
+            ramp_from: 0.1,
+            ramp_to: 1.5,
+            ramp_rate_min: 1.0,
+        }
+    }
+}
+
+/// What a breaker is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Every call passes.
+    Closed,
+    /// No call passes.
+    Open,
+    /// A few calls try out whether the peer has recovered.
+    HalfOpen,
+    /// The peer has recovered, load returns slowly.
+    Returning,
+}
+
+impl State {
+    /// As telemetry names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Closed => "closed",
+            State::Open => "open",
+            State::HalfOpen => "half_open",
+            State::Returning => "returning",
+        }
+    }
+}
+
+/// A breaker. Clones share its state: one for each peer, whoever calls it.
+#[derive(Clone, Debug)]
+pub struct Breaker(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    machine: Machine,
+    meter: Meter,
+    chance: Chance,
+    origin: Instant,
+}
+
+impl Breaker {
+    /// A closed breaker.
+    pub fn new(settings: BreakerSettings, meter: Meter, chance: Chance) -> Breaker {
+        let machine = Machine::new(settings);
+        Breaker(Arc::new(Shared { machine, meter, chance, origin: Instant::now() }))
+    }
+
+    /// What it is doing.
+    pub fn state(&self) -> State {
+        self.0.machine.state()
+    }
+
+    fn admit(&self, now: Instant) -> Result<Pass, Refusal> {
+        let now_ns = self.0.since_origin(now);
+        let (answer, change) = self.0.machine.admit(now_ns);
+        self.0.tell(change);
+        match answer {
+            Ok(permit) => Ok(Pass { breaker: self.clone(), permit: Some(permit), started: now }),
+            Err(refused) => {
+                self.0.meter.note(&Event::Refused { reason: refused.reason });
+                let peer = self.0.meter.peer().clone();
+                let (reason, retry_after) = (refused.reason, refused.retry_after);
+                Err(Refusal { peer, reason, retry_after })
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn since_origin(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.origin).as_nanos() as u64
+    }
+
+    fn tell(&self, change: Option<Change>) {
+        let Some(Change { from, to, sums }) = change else { return };
+        self.meter.note(&Event::BreakerChanged {
+            from: from.as_str(),
+            to: to.as_str(),
+            failures: sums.failure_ratio(),
+            slow: sums.slow_ratio(),
+            calls: sums.calls,
+        });
+    }
+}
+
+/// A call that was let in; dropped without a result it frees its place.
+#[derive(Debug)]
+struct Pass {
+    breaker: Breaker,
+    permit: Option<Permit>,
+    started: Instant,
+}
+
+impl Pass {
+    fn finish(&mut self, failed: bool) {
+        let Some(permit) = self.permit.take() else { return };
+        let shared = &self.breaker.0;
+        let now = Instant::now();
+        let took = now.saturating_duration_since(self.started);
+        let slow = took >= shared.machine.settings().slow;
+        let now_ns = shared.since_origin(now);
+        shared.tell(shared.machine.finish(permit, failed, slow, now_ns, &shared.chance));
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let Some(permit) = self.permit else { return };
+        let shared = &self.breaker.0;
+        // A call that was given up after a long wait was slow, whatever would have come.
+        let waited = Instant::now().saturating_duration_since(self.started);
+        if waited >= shared.machine.settings().slow {
+            self.finish(false);
+        } else {
+            shared.machine.forget(permit);
+        }
+    }
+}
+
+/// Puts a [`Breaker`] around a service.
+#[derive(Clone, Debug)]
+pub struct BreakerLayer<P> {
+    breaker: Option<Breaker>,
+    protocol: P,
+}
+
+impl<P> BreakerLayer<P> {
+    /// With this breaker; `None` lets everything pass.
+    pub fn new(breaker: Option<Breaker>, protocol: P) -> BreakerLayer<P> {
+        BreakerLayer { breaker, protocol }
+    }
+}
+
+impl<S, P: Clone> Layer<S> for BreakerLayer<P> {
+    type Service = BreakerService<S, P>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        BreakerService { inner, breaker: self.breaker.clone(), protocol: self.protocol.clone() }
+    }
+}
+
+/// A service behind a breaker.
+#[derive(Clone, Debug)]
+pub struct BreakerService<S, P> {
+    inner: S,
+    breaker: Option<Breaker>,
+    protocol: P,
+}
+
+impl<S, P, R, A, E> Service<Call<R>> for BreakerService<S, P>
+where
+    S: Service<Call<R>, Response = A, Error = CallError<E>>,
+    P: Protocol<R, A, E>,
+{
+    type Response = A;
+    type Error = CallError<E>;
+    type Future = BreakerFuture<S::Future, P, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, call: Call<R>) -> Self::Future {
+        let admitted = self.breaker.as_ref().map(|breaker| breaker.admit(call.at)).transpose();
+        let (inner, pass, refusal) = match admitted {
+            Ok(pass) => (Some(self.inner.call(call)), pass, None),
+            Err(refusal) => (None, None, Some(refusal)),
+        };
+        let protocol = self.protocol.clone();
+        BreakerFuture { inner, pass, refusal, protocol, request: PhantomData }
+    }
+}
+
+pin_project! {
+    /// A call behind a breaker.
+    pub struct BreakerFuture<F, P, R> {
+        #[pin]
+        inner: Option<F>,
+        pass: Option<Pass>,
+        refusal: Option<Refusal>,
+        protocol: P,
+        request: PhantomData<fn(R)>,
+    }
+}
+
+impl<F, P, R, A, E> Future for BreakerFuture<F, P, R>
+where
+    F: Future<Output = Result<A, CallError<E>>>,
+    P: Protocol<R, A, E>,
+{
+    type Output = Result<A, CallError<E>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Some(inner) = this.inner.as_pin_mut() else {
+            return match this.refusal.take() {
+                Some(refusal) => Poll::Ready(Err(CallError::Refused(refusal))),
+                None => Poll::Pending,
+            };
+        };
+        let result = ready!(inner.poll(cx));
+        if let Some(mut pass) = this.pass.take() {
+            match protocol::verdict(this.protocol, &result) {
+                Some(verdict) => pass.finish(matches!(verdict, Verdict::Bad(_))),
+                None => drop(pass),
+            }
+        }
+        Poll::Ready(result)
+    }
+}

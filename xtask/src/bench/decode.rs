@@ -1,0 +1,101 @@
+//! Decode → Arrow → write-ahead log, in this process, on one core.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use halfopen_ingest::{Arrival, Encoding, EvidenceBuilder, IngestSettings, Signal, sample};
+use halfopen_model::{Clock, UnixNanos, WriteEvidence};
+use halfopen_store::{Store, StoreConfig};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message;
+
+use super::{Figure, median, thousands};
+
+const SPANS: usize = 512;
+const ATTRIBUTES: usize = 12;
+/// Requests that are coalesced into one batch, as the server does under load.
+const REQUESTS_PER_BATCH: usize = 16;
+const BATCHES: usize = 24;
+const ROUNDS: usize = 5;
+const TARGET_SPANS_PER_S: f64 = 400_000.0;
+
+struct Fixed;
+
+impl Clock for Fixed {
+    fn now(&self) -> UnixNanos {
+        UnixNanos(1_795_000_000_000_000_000)
+    }
+}
+
+/// Payloads that differ from each other, so that nothing collapses.
+fn payloads(round: usize) -> Vec<Vec<u8>> {
+    let count = BATCHES * REQUESTS_PER_BATCH;
+    let seed = |index: usize| (round * count + index) as u64;
+    (0..count).map(|index| sample::traces(seed(index), SPANS, ATTRIBUTES)).collect()
+}
+
+fn rate(spans: usize, began: Instant) -> f64 {
+    spans as f64 / began.elapsed().as_secs_f64()
+}
+
+async fn to_log(payloads: &[Vec<u8>]) -> Result<(f64, f64), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let config = StoreConfig { folder: folder.path().join("data"), ..StoreConfig::default() };
+    let (store, _) =
+        Store::open(config, Arc::new(Fixed)).await.map_err(|error| error.to_string())?;
+    let mut builder = EvidenceBuilder::new(IngestSettings::default());
+    let arrival = Arrival { sender: "bench", at: Fixed.now() };
+    let (mut spans, began) = (0, Instant::now());
+    let mut decoding = 0.0;
+    for group in payloads.chunks(REQUESTS_PER_BATCH) {
+        let decode_began = Instant::now();
+        for payload in group {
+            let outcome = builder.decode(Signal::Traces, Encoding::Protobuf, payload, &arrival);
+            spans += outcome.accepted as usize;
+        }
+        let batches = builder.finish();
+        decoding += decode_began.elapsed().as_secs_f64();
+        store.write(batches).await.map_err(|error| error.to_string())?;
+    }
+    let whole = rate(spans, began);
+    store.close(std::time::Duration::from_secs(60)).await;
+    Ok((whole, spans as f64 / decoding))
+}
+
+fn prost_alone(payloads: &[Vec<u8>]) -> Result<f64, String> {
+    let began = Instant::now();
+    let mut spans = 0;
+    for payload in payloads {
+        let request = ExportTraceServiceRequest::decode(payload.as_slice());
+        let request = request.map_err(|error| error.to_string())?;
+        let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+        spans += scopes.map(|scope| scope.spans.len()).sum::<usize>();
+    }
+    Ok(rate(spans, began))
+}
+
+/// Measures the whole path and, beside it, what prost needs only to make its structs.
+pub(super) fn decode() -> Result<Vec<Figure>, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let (mut whole, mut decoding, mut prost) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let payloads = payloads(round);
+        prost.push(prost_alone(&payloads)?);
+        let (path, decode) = runtime.block_on(to_log(&payloads))?;
+        whole.push(path);
+        decoding.push(decode);
+    }
+    let (whole, decoding, prost) = (median(whole), median(decoding), median(prost));
+    Ok(vec![Figure {
+        what: format!("decode → Arrow → WAL, {ATTRIBUTES} attributes, in process, one sender"),
+        measured: format!("{} spans/s", thousands(whole)),
+        target: format!("{} spans/s", thousands(TARGET_SPANS_PER_S)),
+        reached: whole >= TARGET_SPANS_PER_S,
+        beside: format!(
+            "decode → Arrow alone {}; prost to structs alone {}",
+            thousands(decoding),
+            thousands(prost)
+        ),
+    }])
+}
