@@ -45,6 +45,8 @@ pub enum Verb {
     Trace(verb::trace::TraceArgs),
     /// Why do requests fail?
     Why(verb::why::WhyArgs),
+    /// A small shop of real services fails, and `why` is asked
+    Demo(verb::demo::DemoArgs),
 }
 
 /// Where answers come from.

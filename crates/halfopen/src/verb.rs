@@ -3,6 +3,7 @@
 use crate::cli::Verb;
 use crate::{Failure, Outcome, Session};
 
+pub mod demo;
 pub mod find;
 pub mod query;
 pub mod serve;
@@ -20,5 +21,6 @@ pub async fn run(verb: Verb, session: &mut Session) -> Result<Outcome, Failure> 
         Verb::Find(args) => find::run(args, session).await,
         Verb::Trace(args) => trace::run(args, session).await,
         Verb::Why(args) => why::run(args, session).await,
+        Verb::Demo(args) => demo::run(args, session).await,
     }
 }

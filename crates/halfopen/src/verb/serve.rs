@@ -204,7 +204,7 @@ fn of_config(error: &ConfigError) -> Failure {
     failure
 }
 
-fn of_start(error: &ServeError) -> Failure {
+pub(super) fn of_start(error: &ServeError) -> Failure {
     let mut failure = Failure::environment(error.to_string());
     if let Some(source) = std::error::Error::source(error) {
         failure = failure.cause(source);
@@ -215,14 +215,14 @@ fn of_start(error: &ServeError) -> Failure {
     }
 }
 
-/// The signals that end a server.
-struct Signals {
+/// The signals that end what runs until it is told to stop.
+pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Signals, Failure> {
+    pub(super) fn new() -> Result<Signals, Failure> {
         let listen = |kind| {
             signal(kind)
                 .map_err(|error| Failure::environment("could not listen to signals").cause(&error))
@@ -232,7 +232,7 @@ impl Signals {
     }
 
     /// Waits for the next one and gives its name.
-    async fn next(&mut self) -> &'static str {
+    pub(super) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "interrupted",
             _ = self.terminate.recv() => "asked to stop",
