@@ -4,6 +4,7 @@ use halfopen_model::Batch;
 
 use crate::columns::{Column, IdsTable, LogsTable, MetricsTable, RejectsTable, SpansTable};
 use crate::ids::{FoundIds, IdNames, SeenIds};
+use crate::json;
 use crate::otlp::{Contexts, Keys, Request, Walk};
 use crate::settings::{Arrival, BODY_BYTES_MAX, Encoding, IngestSettings, Outcome, Signal};
 
@@ -103,7 +104,7 @@ impl EvidenceBuilder {
         }
         let outcome = match encoding {
             Encoding::Protobuf => Walk::new(tables, request, body).run(),
-            Encoding::Json => request.refuse(tables, "OTLP/JSON is not read yet"),
+            Encoding::Json => read_json(tables, request, body),
         };
         tables.count_dictionaries();
         outcome
@@ -135,5 +136,18 @@ impl EvidenceBuilder {
         tables.dictionary_bytes = 0;
         tables.seen_ids = SeenIds::default();
         batches.into_iter().flatten().collect()
+    }
+}
+
+/// Reads OTLP/JSON by way of protobuf.
+fn read_json(tables: &mut Tables, mut request: Request<'_>, body: &[u8]) -> Outcome {
+    match json::rewrite(request.signal, body) {
+        Ok(rewritten) => {
+            for problem in &rewritten.problems {
+                request.reject(tables, &problem.raw, problem.items, &problem.reason);
+            }
+            Walk::new(tables, request, &rewritten.protobuf).run()
+        }
+        Err(reason) => request.refuse(tables, &reason),
     }
 }

@@ -23,6 +23,7 @@
 mod builder;
 mod columns;
 mod ids;
+mod json;
 mod otlp;
 mod settings;
 mod weight;

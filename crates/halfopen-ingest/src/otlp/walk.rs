@@ -191,8 +191,8 @@ impl<'b, 'r> Walk<'b, 'r> {
     pub(crate) fn run(mut self) -> Outcome {
         let level = Level { name: "the request", field: 1, is_container: true };
         self.each(level, self.body, &mut |walk, message| walk.resource(message));
-        let Walk { tables, request, .. } = self;
-        if !request.is_readable() && !request.original.is_empty() && request.rejects == 0 {
+        let Walk { tables, request, body, .. } = self;
+        if !request.is_readable() && !body.is_empty() && request.rejects == 0 {
             return request.refuse(tables, "the request holds no field that OTLP knows");
         }
         request.finish(tables)

@@ -1,0 +1,261 @@
+//! Fields of JSON objects, read as what OTLP says they are.
+
+use std::str::FromStr;
+
+use halfopen_model::{SpanId, TraceId};
+use serde_json::{Map, Value};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use super::value;
+use crate::otlp::NOTE_FIELD;
+use crate::wire::Writer;
+
+/// What is wrong, and where below the item.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct JsonError {
+    /// With a point or bracket in front, or empty.
+    pub(super) path: String,
+    pub(super) reason: String,
+}
+
+impl JsonError {
+    pub(super) fn new(reason: impl Into<String>) -> JsonError {
+        JsonError { path: String::new(), reason: reason.into() }
+    }
+
+    /// The same error, seen from one level further out.
+    pub(super) fn inside(mut self, name: &str) -> JsonError {
+        self.path = format!(".{name}{}", self.path);
+        self
+    }
+
+    pub(super) fn at(mut self, index: usize) -> JsonError {
+        self.path = format!("[{index}]{}", self.path);
+        self
+    }
+}
+
+/// The fields of an object. `null` is the same as a field that is not there.
+#[derive(Clone, Copy)]
+pub(super) struct Object<'v>(pub(super) &'v Map<String, Value>);
+
+impl<'v> Object<'v> {
+    pub(super) fn of(value: &'v Value) -> Result<Object<'v>, JsonError> {
+        match value {
+            Value::Object(fields) => Ok(Object(fields)),
+            _ => Err(JsonError::new("no object")),
+        }
+    }
+
+    /// A field by its name in lower camel case and in snake case.
+    pub(super) fn get(self, [camel, snake]: [&str; 2]) -> Option<&'v Value> {
+        let found = self.0.get(camel).or_else(|| self.0.get(snake))?;
+        (!found.is_null()).then_some(found)
+    }
+
+    fn read<T: Default>(
+        self,
+        name: [&str; 2],
+        read: impl FnOnce(&'v Value) -> Result<T, JsonError>,
+    ) -> Result<T, JsonError> {
+        match self.get(name) {
+            Some(value) => read(value).map_err(|error| error.inside(name[0])),
+            None => Ok(T::default()),
+        }
+    }
+
+    /// Text; empty when it is not there.
+    pub(super) fn text(self, name: [&str; 2]) -> Result<&'v str, JsonError> {
+        self.read(name, |value| value.as_str().ok_or_else(|| JsonError::new("no text")))
+    }
+
+    /// An unsigned integer, as a number or as text; 0 when it is not there.
+    pub(super) fn number(self, name: [&str; 2]) -> Result<u64, JsonError> {
+        self.read(name, unsigned)
+    }
+
+    /// A signed integer, as a number or as text.
+    pub(super) fn signed(self, name: [&str; 2]) -> Result<Option<i64>, JsonError> {
+        self.read(name, |value| signed(value).map(Some))
+    }
+
+    /// A float, as a number or as text.
+    pub(super) fn double(self, name: [&str; 2]) -> Result<Option<f64>, JsonError> {
+        self.read(name, |value| double(value).map(Some))
+    }
+
+    /// A truth value.
+    pub(super) fn bool(self, name: [&str; 2]) -> Result<bool, JsonError> {
+        self.read(name, truth)
+    }
+
+    /// An enum: its number, or the name with this prefix.
+    pub(super) fn enumerated(
+        self,
+        name: [&str; 2],
+        prefix: &str,
+        names: &[&str],
+    ) -> Result<u64, JsonError> {
+        self.read(name, |value| {
+            let Some(word) = value.as_str() else {
+                return signed(value).map(|number| number as u64);
+            };
+            let bare = word.strip_prefix(prefix).unwrap_or(word);
+            match names.iter().position(|known| *known == bare) {
+                Some(position) => Ok(position as u64),
+                None => signed(value).map(|number| number as u64),
+            }
+        })
+    }
+
+    /// A list; empty when it is not there.
+    pub(super) fn list(self, name: [&str; 2]) -> Result<&'v [Value], JsonError> {
+        self.read(name, |value| match value {
+            Value::Array(items) => Ok(items.as_slice()),
+            _ => Err(JsonError::new("no list")),
+        })
+    }
+
+    /// Writes every item of a list as a message.
+    pub(super) fn each(
+        self,
+        name: [&str; 2],
+        mut write: impl FnMut(&'v Value) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
+        for (index, item) in self.list(name)?.iter().enumerate() {
+            write(item).map_err(|error| error.at(index).inside(name[0]))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the attributes in `name`.
+    pub(super) fn attributes(
+        self,
+        name: [&str; 2],
+        field: u32,
+        out: &mut Writer,
+    ) -> Result<(), JsonError> {
+        self.each(name, |item| value::attribute(item, field, out))
+    }
+
+    /// Writes a trace id; true when it is there and not zero.
+    pub(super) fn trace_id(
+        self,
+        field: u32,
+        note_field: u32,
+        out: &mut Writer,
+    ) -> Result<bool, JsonError> {
+        let name = ["traceId", "trace_id"];
+        let hash = |text: &str| TraceId(xxh3_128(text.as_bytes()).to_be_bytes());
+        let id = self.id(name, note_field, hash, out)?.filter(|id: &TraceId| !id.is_zero());
+        out.bytes(field, id.as_ref().map_or(&[], |id| &id.0));
+        Ok(id.is_some())
+    }
+
+    /// Writes a span id; true when it is there and not zero.
+    pub(super) fn span_id(
+        self,
+        name: [&str; 2],
+        field: u32,
+        note_field: u32,
+        out: &mut Writer,
+    ) -> Result<bool, JsonError> {
+        let hash = |text: &str| SpanId(xxh3_64(text.as_bytes()).to_be_bytes());
+        let id = self.id(name, note_field, hash, out)?.filter(|id: &SpanId| !id.is_zero());
+        out.bytes(field, id.as_ref().map_or(&[], |id| &id.0));
+        Ok(id.is_some())
+    }
+
+    /// An id in hex; one that is none, or too long, is hashed and its original noted.
+    fn id<T: FromStr>(
+        self,
+        name: [&str; 2],
+        note_field: u32,
+        hash: impl Fn(&str) -> T,
+        out: &mut Writer,
+    ) -> Result<Option<T>, JsonError> {
+        let text = self.text(name)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        if let Ok(id) = text.parse() {
+            return Ok(Some(id));
+        }
+        let key = crate::columns::raw_key(name[1]);
+        value::text_attribute(&key, text, note_field, out);
+        Ok(Some(hash(text)))
+    }
+}
+
+/// Where the originals of spans and log records go.
+pub(super) const NOTES: u32 = NOTE_FIELD;
+
+/// The largest float below which every integer has its own.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// An unsigned integer, as a number or as text.
+pub(super) fn unsigned(value: &Value) -> Result<u64, JsonError> {
+    let found = match value {
+        Value::Number(number) => number.as_u64().or_else(|| {
+            let float = number.as_f64().filter(|float| (0.0..=EXACT_MAX).contains(float))?;
+            (float.fract() == 0.0).then_some(float as u64)
+        }),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    found.ok_or_else(|| JsonError::new(format!("{} is no unsigned integer", short(value))))
+}
+
+/// A signed integer, as a number or as text.
+pub(super) fn signed(value: &Value) -> Result<i64, JsonError> {
+    let found = match value {
+        Value::Number(number) => number.as_i64().or_else(|| {
+            let float = number.as_f64().filter(|float| float.abs() <= EXACT_MAX)?;
+            (float.fract() == 0.0).then_some(float as i64)
+        }),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    found.ok_or_else(|| JsonError::new(format!("{} is no integer", short(value))))
+}
+
+/// A float, as a number or as text.
+pub(super) fn double(value: &Value) -> Result<f64, JsonError> {
+    let found = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => match text.as_str() {
+            "Infinity" => Some(f64::INFINITY),
+            "-Infinity" => Some(f64::NEG_INFINITY),
+            _ => text.parse().ok(),
+        },
+        _ => None,
+    };
+    found.ok_or_else(|| JsonError::new(format!("{} is no number", short(value))))
+}
+
+/// A truth value.
+pub(super) fn truth(value: &Value) -> Result<bool, JsonError> {
+    match value {
+        Value::Bool(value) => Ok(*value),
+        Value::String(text) if text == "true" => Ok(true),
+        Value::String(text) if text == "false" => Ok(false),
+        _ => Err(JsonError::new(format!("{} is neither true nor false", short(value)))),
+    }
+}
+
+/// Characters of a value that an error shows.
+const SHOWN_CHARS_MAX: usize = 40;
+
+fn short(value: &Value) -> String {
+    match value {
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        other => {
+            let text = other.to_string();
+            match text.char_indices().nth(SHOWN_CHARS_MAX) {
+                Some((end, _)) => format!("{}...", &text[..end]),
+                None => text,
+            }
+        }
+    }
+}
