@@ -38,8 +38,9 @@ pub struct BreakerSettings {
     pub failure_ratio: f64,
     /// Share of slow calls that trips it; above 1 never.
     pub slow_ratio: f64,
-    /// A call that takes this long is slow.
-    pub slow: Duration,
+    /// A call that takes this long is slow. `None` in a stack: two thirds of the timeout of an
+    /// attempt; elsewhere: no call is slow.
+    pub slow: Option<Duration>,
     /// Pause after the first trip; it doubles with each recovery that failed.
     pub pause: Duration,
     /// No pause is longer, jitter apart.
@@ -65,7 +66,7 @@ impl Default for BreakerSettings {
             calls_min: 20,
             failure_ratio: 0.5,
             slow_ratio: 0.8,
-            slow: Duration::from_secs(5),
+            slow: None,
             pause: Duration::from_secs(15),
             pause_max: Duration::from_secs(120),
             jitter: 0.33,
@@ -148,6 +149,10 @@ impl Shared {
         now.saturating_duration_since(self.origin).as_nanos() as u64
     }
 
+    fn is_slow(&self, took: Duration) -> bool {
+        self.machine.settings().slow.is_some_and(|slow| took >= slow)
+    }
+
     fn tell(&self, change: Option<Change>) {
         let Some(Change { from, to, sums }) = change else { return };
         self.meter.note(&Event::BreakerChanged {
@@ -174,7 +179,7 @@ impl Pass {
         let shared = &self.breaker.0;
         let now = Instant::now();
         let took = now.saturating_duration_since(self.started);
-        let slow = took >= shared.machine.settings().slow;
+        let slow = shared.is_slow(took);
         let now_ns = shared.since_origin(now);
         shared.tell(shared.machine.finish(permit, failed, slow, now_ns, &shared.chance));
     }
@@ -186,7 +191,7 @@ impl Drop for Pass {
         let shared = &self.breaker.0;
         // A call that was given up after a long wait was slow, whatever would have come.
         let waited = Instant::now().saturating_duration_since(self.started);
-        if waited >= shared.machine.settings().slow {
+        if shared.is_slow(waited) {
             self.finish(false);
         } else {
             shared.machine.forget(permit);

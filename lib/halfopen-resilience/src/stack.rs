@@ -52,7 +52,7 @@ impl Stack {
                 timeout: AttemptTimeout::Fixed(Duration::from_secs(3)),
                 reserve: Reserve::default(),
                 retry: RetrySettings::default(),
-                breaker: Some(BreakerSettings { slow: SLOW_DEFAULT, ..BreakerSettings::default() }),
+                breaker: Some(BreakerSettings::default()),
                 bulkhead: Some(BulkheadSettings::default()),
                 limit: None,
                 hedge: None,
@@ -76,8 +76,8 @@ impl Stack {
     }
 }
 
-/// Below the bound of an attempt, or no call would ever be slow.
-const SLOW_DEFAULT: Duration = Duration::from_secs(2);
+/// A call is slow that needs more than this share of the timeout of an attempt.
+const SLOW_SHARE: f64 = 2.0 / 3.0;
 
 /// What a client's stack is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -188,7 +188,10 @@ impl<P: Clone> ClientStack<P> {
         let ClientSettings { deadline, timeout, reserve, retry, .. } = self.settings;
         let ClientSettings { breaker, bulkhead, limit, hedge, .. } = self.settings;
         let protocol = self.protocol;
-        let of = |settings| Breaker::new(settings, meter.clone(), chance.clone());
+        let of = |mut settings: BreakerSettings| {
+            settings.slow.get_or_insert(timeout.longest().mul_f64(SLOW_SHARE));
+            Breaker::new(settings, meter.clone(), chance.clone())
+        };
         let breaker = breaker.map(of);
         let bulkhead = bulkhead.map(|settings| Bulkhead::new(settings, meter.clone()));
         let limit = limit.map(|settings| Limit::new(settings, meter.clone()));

@@ -37,11 +37,13 @@ fn connection_timeout_below_attempt_below_deadline() {
 #[test]
 fn a_breaker_that_could_not_see_slow_calls_is_refused() {
     check(
-        stack().timeout(AttemptTimeout::Fixed(MS(500))),
+        stack()
+            .timeout(AttemptTimeout::Fixed(MS(500)))
+            .breaker(BreakerSettings { slow: Some(MS(2_000)), ..BreakerSettings::default() }),
         "stack for \"payments\": breaker.slow (2000 ms) must be shorter than the timeout of an \
          attempt (500 ms): no call could ever be slow, all would time out before",
     );
-    let breaker = BreakerSettings { jitter: 0.0, slow: MS(100), ..BreakerSettings::default() };
+    let breaker = BreakerSettings { jitter: 0.0, ..BreakerSettings::default() };
     check(
         stack().breaker(breaker),
         "stack for \"payments\": breaker.jitter must lie above 0: a fleet without jitter comes \
