@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, DictionaryArray, FixedSizeBinaryArray, MapArray, RecordBatch,
-    new_null_array,
+    RecordBatchOptions, new_null_array,
 };
 use arrow::datatypes::{
     DataType, Float64Type, Int32Type, Int64Type, SchemaRef, TimestampNanosecondType, UInt8Type,
@@ -44,7 +44,9 @@ pub fn conform(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Ar
         }
     };
     let columns = schema.fields().iter().map(column).collect();
-    RecordBatch::try_new(Arc::clone(schema), columns)
+    // Without columns there are still rows to count.
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
 }
 
 /// Reads the cells of a batch by column name. A missing column reads as null.

@@ -1,17 +1,137 @@
-//! SQL
+//! SQL over everything there is: hot rows and segments, read only, within bounds.
+//!
+//! **Invariant:** a query sees one moment. All its tables come from one view.
+//!
+//! **Invariant:** a query reaches nothing but the nine tables: no file, no network, no setting.
+
+mod functions;
+mod hot;
+mod problem;
+mod provider;
+mod segments;
 pub(crate) mod session;
+mod statement;
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+use datafusion::dataframe::DataFrame;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::prelude::{SQLOptions, SessionContext};
+use futures::StreamExt;
+use halfopen_model::Table;
+
 use crate::config::QueryLimits;
 use crate::error::QueryError;
-use crate::shared::Shared;
+use crate::hot::memory_bytes;
+use crate::shared::{Shared, View};
 use crate::store::QueryAnswer;
+use provider::EvidenceTable;
+use session::Base;
 
+/// Answers `sql`. Segments that turn out damaged are set aside, and the query runs again without
+/// them.
 pub(crate) async fn query(
-    _shared: &Arc<Shared>,
-    _sql: &str,
-    _limits: QueryLimits,
+    shared: &Arc<Shared>,
+    sql: &str,
+    limits: QueryLimits,
 ) -> Result<QueryAnswer, QueryError> {
-    Err(QueryError::Failed { reason: "not there yet".to_owned() })
+    match tokio::time::timeout(limits.time_max, answer(shared, sql, limits)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(QueryError::Bound {
+            reason: format!("it took longer than {} s", limits.time_max.as_secs_f64()),
+            hint: "narrow the time range in WHERE, or allow more time".to_owned(),
+        }),
+    }
+}
+
+async fn answer(
+    shared: &Arc<Shared>,
+    sql: &str,
+    limits: QueryLimits,
+) -> Result<QueryAnswer, QueryError> {
+    loop {
+        let view = Arc::new(shared.view());
+        let answer = run(shared, &view, sql, limits).await;
+        let damaged: Vec<_> = view
+            .segments
+            .iter()
+            .flat_map(|list| list.iter())
+            .filter_map(|segment| Some((Arc::clone(segment), segment.damage()?.clone())))
+            .collect();
+        if answer.is_ok() || damaged.is_empty() {
+            return answer;
+        }
+        for (segment, damage) in damaged {
+            shared.set_aside(&segment, &damage).await;
+        }
+    }
+}
+
+async fn run(
+    shared: &Arc<Shared>,
+    view: &Arc<View>,
+    sql: &str,
+    limits: QueryLimits,
+) -> Result<QueryAnswer, QueryError> {
+    let base = shared.sql.get_or_init(Base::new);
+    let context = base.context(limits.memory_bytes_max)?;
+    let mut tables = Vec::new();
+    for table in Table::ALL {
+        let provider = Arc::new(EvidenceTable::new(table, Arc::clone(view), Arc::clone(shared)));
+        tables.push(Arc::clone(&provider));
+        context.register_table(table.name(), provider).map_err(problem::explain)?;
+    }
+    let plan = plan(&context, sql).await?;
+    let mut answer = collect(&context, plan, limits).await?;
+    let unread = tables.iter().filter(|table| table.was_scanned());
+    answer.unread =
+        unread.flat_map(|t| view.lost[t.table() as usize].iter().map(|l| l.words())).collect();
+    Ok(answer)
+}
+
+async fn plan(context: &SessionContext, sql: &str) -> Result<LogicalPlan, QueryError> {
+    let state = context.state();
+    let statement = statement::parse(&state, sql)?;
+    let plan = state.statement_to_plan(statement).await.map_err(problem::explain)?;
+    let allowed =
+        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    allowed
+        .verify_plan(&plan)
+        .map_err(|error| QueryError::ReadOnly { reason: error.strip_backtrace() })?;
+    Ok(plan)
+}
+
+async fn collect(
+    context: &SessionContext,
+    plan: LogicalPlan,
+    limits: QueryLimits,
+) -> Result<QueryAnswer, QueryError> {
+    let plain = matches!(
+        plan,
+        LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_)
+    );
+    let plan = if plain {
+        plan
+    } else {
+        // One row more than wanted shows that there are more.
+        let rows = limits.rows_max.saturating_add(1);
+        let limited = LogicalPlanBuilder::from(plan).limit(0, Some(rows));
+        limited.and_then(LogicalPlanBuilder::build).map_err(problem::explain)?
+    };
+    let frame = DataFrame::new(context.state(), plan);
+    let mut stream = frame.execute_stream().await.map_err(problem::explain)?;
+    let schema = stream.schema();
+    let mut batches: Vec<RecordBatch> = Vec::new();
+    let mut bytes = 0;
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map_err(problem::explain)?;
+        bytes += memory_bytes(&batch);
+        if bytes > limits.memory_bytes_max {
+            return Err(problem::memory(limits.memory_bytes_max));
+        }
+        batches.push(batch);
+    }
+    let truncated = crate::read::cut(&mut batches, limits.rows_max);
+    Ok(QueryAnswer { schema, batches, truncated, unread: Vec::new() })
 }

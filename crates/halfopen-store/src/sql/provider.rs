@@ -1,0 +1,233 @@
+//! A table for the engine: the segments that may hold wanted rows, and the hot rows.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow::array::{ArrayRef, BooleanArray, FixedSizeBinaryArray, TimestampNanosecondArray};
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::{Column, DFSchema, DataFusionError, Result, ScalarValue};
+use datafusion::datasource::TableProvider;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::union::UnionExec;
+use halfopen_model::{Table, TraceId, UnixNanos, schema};
+
+use super::hot::HotScan;
+use super::segments::{SegmentReaders, SegmentRef};
+use super::session::segments_url;
+use crate::segment::Segment;
+use crate::shared::{Shared, View};
+
+/// Rows of these columns lie together in few pages: looking at them first pays.
+const KEY_COLUMNS: [&str; 3] = ["trace_id", "span_id", "id"];
+
+/// A table in one view.
+pub(super) struct EvidenceTable {
+    table: Table,
+    schema: SchemaRef,
+    view: Arc<View>,
+    shared: Arc<Shared>,
+    scanned: AtomicBool,
+}
+
+impl std::fmt::Debug for EvidenceTable {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("EvidenceTable").field("table", &self.table).finish_non_exhaustive()
+    }
+}
+
+impl EvidenceTable {
+    pub(super) fn new(table: Table, view: Arc<View>, shared: Arc<Shared>) -> EvidenceTable {
+        let schema = schema::schema(table);
+        EvidenceTable { table, schema, view, shared, scanned: AtomicBool::new(false) }
+    }
+
+    pub(super) fn table(&self) -> Table {
+        self.table
+    }
+
+    /// Whether a query read it.
+    pub(super) fn was_scanned(&self) -> bool {
+        self.scanned.load(Ordering::Relaxed)
+    }
+
+    /// Segments in which the catalogue does not exclude a match.
+    fn segments(&self, predicate: Option<&Arc<dyn PhysicalExpr>>) -> Result<Vec<Arc<Segment>>> {
+        let segments = &self.view.segments[self.table as usize];
+        let Some(predicate) = predicate else { return Ok(segments.to_vec()) };
+        let pruning = PruningPredicateBuilder::new()
+            .with_file_schema(Arc::clone(&self.schema))
+            .try_build(Arc::clone(predicate))?;
+        let bounds = Bounds { time_column: self.table.time_column(), segments };
+        let kept = pruning.prune(&bounds)?;
+        Ok(segments
+            .iter()
+            .zip(kept)
+            .filter(|(_, kept)| *kept)
+            .map(|(s, _)| Arc::clone(s))
+            .collect())
+    }
+
+    fn scan_segments(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        predicate: Option<&Arc<dyn PhysicalExpr>>,
+        by_key: bool,
+        limit: Option<usize>,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let segments = self.segments(predicate)?;
+        if segments.is_empty() {
+            return Ok(None);
+        }
+        let readers = SegmentReaders::new(Arc::clone(&self.shared));
+        let mut source = ParquetSource::new(Arc::clone(&self.schema))
+            .with_table_parquet_options(state.table_options().parquet.clone())
+            .with_parquet_file_reader_factory(Arc::new(readers))
+            .with_pushdown_filters(by_key);
+        if let Some(predicate) = predicate {
+            source = source.with_predicate(Arc::clone(predicate));
+        }
+        let groups = state.config().target_partitions().min(segments.len());
+        let mut files: Vec<FileGroup> = vec![FileGroup::default(); groups];
+        for (number, segment) in segments.into_iter().enumerate() {
+            let file = PartitionedFile::new(segment.info.file.clone(), segment.info.bytes);
+            files[number % groups].push(file.with_extension(SegmentRef(segment)));
+        }
+        let config = FileScanConfigBuilder::new(segments_url(), Arc::new(source))
+            .with_file_groups(files)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(Some(DataSourceExec::from_data_source(config)))
+    }
+}
+
+#[async_trait]
+impl TableProvider for EvidenceTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        // They are tested again above: here they only exclude what is cheap to exclude.
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.scanned.store(true, Ordering::Relaxed);
+        let limit = limit.filter(|_| filters.is_empty());
+        let filter = conjunction(filters.to_vec());
+        let whole = DFSchema::try_from(Arc::clone(&self.schema))?;
+        let predicate =
+            filter.clone().map(|filter| state.create_physical_expr(filter, &whole)).transpose()?;
+        let by_key = filter.as_ref().is_some_and(|filter| {
+            filter.column_refs().iter().any(|column| KEY_COLUMNS.contains(&column.name.as_str()))
+        });
+        let projected = match projection {
+            Some(places) => Arc::new(self.schema.project(places)?),
+            None => Arc::clone(&self.schema),
+        };
+        let segments = self.scan_segments(state, projection, predicate.as_ref(), by_key, limit)?;
+        let hot = HotScan {
+            batches: self.view.hot[self.table as usize].clone(),
+            projected: Arc::clone(&projected),
+            filter,
+            partitions: state.config().target_partitions(),
+            limit,
+        };
+        let hot = hot.plan(state, &self.schema)?;
+        let mut plans: Vec<_> = segments.into_iter().chain(hot).collect();
+        match plans.len() {
+            0 => Ok(Arc::new(EmptyExec::new(projected))),
+            1 => Ok(plans.remove(0)),
+            _ => UnionExec::try_new(plans),
+        }
+    }
+}
+
+/// What the catalogue knows about segments, for pruning.
+struct Bounds<'a> {
+    time_column: &'static str,
+    segments: &'a [Arc<Segment>],
+}
+
+impl Bounds<'_> {
+    fn times(&self, time: impl Fn(&Segment) -> UnixNanos) -> Option<ArrayRef> {
+        let times = self.segments.iter().map(|segment| time(segment).0);
+        Some(Arc::new(TimestampNanosecondArray::from_iter_values(times).with_timezone("UTC")))
+    }
+
+    fn traces(&self, trace: impl Fn((TraceId, TraceId)) -> TraceId) -> Option<ArrayRef> {
+        let ids = self.segments.iter().map(|segment| segment.info.traces.map(|ids| trace(ids).0));
+        let ids = FixedSizeBinaryArray::try_from_sparse_iter_with_size(ids, 16).ok()?;
+        Some(Arc::new(ids))
+    }
+}
+
+impl PruningStatistics for Bounds<'_> {
+    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
+        match column.name.as_str() {
+            name if name == self.time_column => self.times(|segment| segment.info.range.from),
+            "trace_id" => self.traces(|(first, _)| first),
+            _ => None,
+        }
+    }
+
+    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        match column.name.as_str() {
+            name if name == self.time_column => {
+                self.times(|segment| segment.info.range.to.shifted(-1))
+            }
+            "trace_id" => self.traces(|(_, last)| last),
+            _ => None,
+        }
+    }
+
+    fn num_containers(&self) -> usize {
+        self.segments.len()
+    }
+
+    fn null_counts(&self, _column: &Column) -> Option<ArrayRef> {
+        None
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        None
+    }
+
+    fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
+}
+
+/// An error of ours on its way through the engine.
+pub(super) fn external(
+    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> DataFusionError {
+    DataFusionError::External(error.into())
+}

@@ -1,0 +1,202 @@
+//! From text to one statement that only reads, with two conveniences: `attr('key')` finds an
+//! attribute wherever it is stored, and ids may be written as hex.
+
+use std::ops::ControlFlow;
+
+use datafusion::execution::session_state::SessionState;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query,
+    SelectItem, SetExpr, Statement as Inner, Value, VisitMut, VisitorMut,
+};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use halfopen_model::known::{self, SERVICE_NAME, Scope};
+use halfopen_model::schema::ATTRIBUTES;
+
+use super::problem;
+use crate::error::QueryError;
+
+/// Text is never this long by hand; the parser works recursively.
+const SQL_BYTES_MAX: usize = 256 * 1024;
+
+/// Reads `sql` as one statement that only reads.
+pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Statement, QueryError> {
+    if sql.len() > SQL_BYTES_MAX {
+        let reason = format!("the query has {} bytes, at most {SQL_BYTES_MAX} fit", sql.len());
+        return Err(QueryError::Invalid { reason, hint: None });
+    }
+    if sql.trim().trim_end_matches(';').is_empty() {
+        let hint = Some("for example: SELECT * FROM spans LIMIT 10".to_owned());
+        return Err(QueryError::Invalid { reason: "the query is empty".to_owned(), hint });
+    }
+    let dialect = &state.config_options().sql_parser.dialect;
+    let mut statement = state.sql_to_statement(sql, dialect).map_err(problem::explain)?;
+    check(&statement)?;
+    rewrite(&mut statement);
+    Ok(statement)
+}
+
+fn check(statement: &Statement) -> Result<(), QueryError> {
+    match statement {
+        Statement::Statement(inner) => match inner.as_ref() {
+            Inner::Query(_)
+            | Inner::ExplainTable { .. }
+            | Inner::ShowTables { .. }
+            | Inner::ShowColumns { .. }
+            | Inner::ShowFunctions { .. } => Ok(()),
+            other => Err(refused(&other.to_string())),
+        },
+        Statement::Explain(explain) => check(&explain.statement),
+        other => Err(refused(&other.to_string())),
+    }
+}
+
+fn refused(statement: &str) -> QueryError {
+    let words: Vec<&str> = statement.split_whitespace().take(2).collect();
+    QueryError::ReadOnly { reason: format!("{} was asked for", words.join(" ")) }
+}
+
+fn rewrite(statement: &mut Statement) {
+    match statement {
+        Statement::Statement(inner) => {
+            let _ = inner.visit(&mut Conveniences);
+        }
+        Statement::Explain(explain) => rewrite(&mut explain.statement),
+        _ => {}
+    }
+}
+
+struct Conveniences;
+
+impl VisitorMut for Conveniences {
+    type Break = ();
+
+    /// A column of `attr('key')` is called `key`.
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let SetExpr::Select(select) = query.body.as_mut() {
+            for item in &mut select.projection {
+                if let SelectItem::UnnamedExpr(expr) = item
+                    && let Some((_, key)) = attribute_call(expr)
+                {
+                    let alias = Ident::with_quote('"', key);
+                    *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Some((map, key)) = attribute_call(expr) {
+            replace(expr, &attribute(&map, &key));
+            return ControlFlow::Continue(());
+        }
+        match expr {
+            Expr::BinaryOp { left, op, right } if is_comparison(op) => {
+                if let Some(function) = id_function(left) {
+                    wrap(right, function);
+                } else if let Some(function) = id_function(right) {
+                    wrap(left, function);
+                }
+            }
+            Expr::InList { expr, list, .. } => {
+                if let Some(function) = id_function(expr) {
+                    list.iter_mut().for_each(|item| wrap(item, function));
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn is_comparison(operator: &BinaryOperator) -> bool {
+    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    matches!(operator, Eq | NotEq | Lt | LtEq | Gt | GtEq)
+}
+
+/// The function that reads the hex form of a column.
+fn id_function(column: &Expr) -> Option<&'static str> {
+    let name = match column {
+        Expr::Identifier(name) => name,
+        Expr::CompoundIdentifier(names) => names.last()?,
+        _ => return None,
+    };
+    match name.value.as_str() {
+        "trace_id" => Some("trace_id"),
+        "span_id" | "parent_span_id" => Some("span_id"),
+        _ => None,
+    }
+}
+
+fn wrap(expr: &mut Expr, function: &str) {
+    if let Some(text) = literal(expr) {
+        replace(expr, &format!("{function}({})", quoted(&text)));
+    }
+}
+
+fn literal(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) => Some(text.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// Reads `text`, which is of our making, in the place of `expr`.
+fn replace(expr: &mut Expr, text: &str) {
+    let parsed = Parser::new(&GenericDialect {}).try_with_sql(text);
+    if let Ok(parsed) = parsed.and_then(|mut parser| parser.parse_expr()) {
+        *expr = parsed;
+    }
+}
+
+/// The map and the key of `attr('key')` or `attr(map, 'key')`, where both are plain.
+fn attribute_call(expr: &Expr) -> Option<(String, String)> {
+    let Expr::Function(Function { name, args: FunctionArguments::List(list), .. }) = expr else {
+        return None;
+    };
+    if !name.to_string().eq_ignore_ascii_case("attr") {
+        return None;
+    }
+    let argument = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    };
+    match list.args.as_slice() {
+        [key] => Some((ATTRIBUTES.to_owned(), literal(&argument(key)?)?)),
+        [map, key] => {
+            let map = argument(map)?.to_string();
+            let plain = map == ATTRIBUTES || map.ends_with(".attributes");
+            plain.then_some(())?;
+            Some((map, literal(&argument(key)?)?))
+        }
+        _ => None,
+    }
+}
+
+/// The value as text: from its column, else from the map, where a value of another type stays.
+fn attribute(map: &str, key: &str) -> String {
+    let from_map = format!("attribute_of({map}, {})", quoted(key));
+    let owner = map.strip_suffix(ATTRIBUTES).unwrap_or_default();
+    match column_of(key) {
+        Some(column) => format!("coalesce(CAST({owner}\"{column}\" AS VARCHAR), {from_map})"),
+        None => from_map,
+    }
+}
+
+/// The column of an attribute that has one.
+fn column_of(name: &str) -> Option<&str> {
+    let (scope, key) = Scope::split(name)?;
+    if scope == Scope::Resource && key == SERVICE_NAME {
+        return Some("service");
+    }
+    known::known(scope).iter().any(|(known, _)| *known == key).then_some(name)
+}
