@@ -50,9 +50,7 @@ async fn validate(act: &Act, order: &Order, flow: Flow) -> Result<(), Failure> {
     let step = act.step("validate order");
     step.work("validate order", 0, 2).await;
     let outcome = match &order.tender {
-        Tender::GiftCard { code } => {
-            act.read_gift_card(flow, "validate gift card", code).map(|_card| ())
-        }
+        Tender::GiftCard { code } => act.read_gift_card(flow, code).map(|_card| ()),
         _ => Ok(()),
     };
     step.end(outcome)

@@ -23,8 +23,9 @@ pub(super) fn routes(node: &Arc<Node>) -> Router {
 }
 
 async fn redeem(act: Act, redemption: Redemption, flow: Flow) -> Result<Done, Failure> {
-    act.work("load gift card", 1, 3).await;
-    let card = act.read_gift_card(flow, "read gift card", &redemption.code)?;
+    let step = act.step("take money");
+    step.work("take money", 1, 3).await;
+    let card = step.end(act.read_gift_card(flow, &redemption.code))?;
     let taken = card.cents.min(redemption.cents);
     act.set("gift_card.taken", taken as i64);
     act.log(Severity::Info, format!("{taken} cents taken from card {}", card.serial), &[]);

@@ -22,13 +22,12 @@ async fn charge(act: Act, request: ChargeRequest, flow: Flow) -> Result<ChargeRe
     let tender = request.tender();
     act.set_tender(&tender);
     act.set("payment.currency", request.currency.clone());
-    act.work("check for fraud", 1, 3).await;
+    split(&act, &tender, flow).await?;
     let cents = request.cents;
     let receipt = match tender {
         Tender::Card { network } => card(&act, CardCharge { cents, network }).await?,
         Tender::Wallet { provider } => card(&act, CardCharge { cents, network: provider }).await?,
         Tender::GiftCard { code } => {
-            act.read_gift_card(flow, "split tender", &code)?;
             let redemption = Redemption { code, cents };
             let done: Done = act.post("gift-card", flow.redemptions(), &redemption).await?;
             Some(done.id)
@@ -39,6 +38,17 @@ async fn charge(act: Act, request: ChargeRequest, flow: Flow) -> Result<ChargeRe
     let body = if declined { "payment declined" } else { "payment taken" };
     act.log(Severity::Info, format!("{body} for order {}", request.order_id), &[]);
     Ok(ChargeReply { receipt: receipt.unwrap_or_default(), declined })
+}
+
+/// Who pays which part: a gift card up to its worth, the customer the rest.
+async fn split(act: &Act, tender: &Tender, flow: Flow) -> Result<(), Failure> {
+    let step = act.step("split tender");
+    step.work("split tender", 1, 3).await;
+    let outcome = match tender {
+        Tender::GiftCard { code } => act.read_gift_card(flow, code).map(|_card| ()),
+        _ => Ok(()),
+    };
+    step.end(outcome)
 }
 
 /// The receipt, or none when the bank declined.

@@ -42,7 +42,7 @@ async fn quote(act: Act, order: Order, flow: Flow) -> Result<Quote, Failure> {
     let gift_cents = match &order.tender {
         Tender::GiftCard { code } => {
             act.set_tender(&order.tender);
-            act.read_gift_card(flow, "apply gift card", code).map(|card| card.cents.min(cents))
+            act.read_gift_card(flow, code).map(|card| card.cents.min(cents))
         }
         _ => Ok(0),
     };
