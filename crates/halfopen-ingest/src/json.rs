@@ -8,16 +8,16 @@ mod fields;
 mod logs;
 mod mend;
 mod metrics;
+mod parse;
 mod traces;
 mod value;
 
 use std::borrow::Cow;
 
-use serde_json::Value;
-
 use crate::settings::Signal;
 use crate::wire::Writer;
 use fields::{JsonError, Object};
+use parse::{Json, Kind, parse};
 
 /// Something that could not be read.
 pub(crate) struct Problem {
@@ -41,18 +41,24 @@ pub(crate) struct Rewritten {
 pub(crate) fn rewrite(signal: Signal, body: &[u8]) -> Result<Rewritten, String> {
     let mut problems = Vec::new();
     let text = readable(body, &mut problems);
-    let root = match serde_json::from_str(&text) {
-        Ok(root) => root,
-        Err(error) => {
-            let mended = mend::mend(text.as_bytes(), &error, &mut problems);
-            mended
-                .and_then(|mended| serde_json::from_slice::<Value>(&mended).ok())
-                .ok_or_else(|| format!("the body is no JSON: {error}"))?
-        }
+    let error = match parse(&text) {
+        Ok(root) => return rewrite_tree(signal, &root, problems),
+        Err(error) => error,
     };
+    let unreadable = || format!("the body is no JSON: {error}");
+    let mended = mend::mend(&text, &error, &mut problems).ok_or_else(unreadable)?;
+    let root = parse(&mended).map_err(|_| unreadable())?;
+    rewrite_tree(signal, &root, problems)
+}
+
+fn rewrite_tree(
+    signal: Signal,
+    root: &Json<'_>,
+    problems: Vec<Problem>,
+) -> Result<Rewritten, String> {
     let mut rewriter = Rewriter { signal, problems };
     let mut out = Writer::new();
-    rewriter.request(&root, &mut out)?;
+    rewriter.request(root, &mut out)?;
     Ok(Rewritten { protobuf: out.into_bytes(), problems: rewriter.problems })
 }
 
@@ -76,6 +82,9 @@ struct Rewriter {
     signal: Signal,
     problems: Vec<Problem>,
 }
+
+/// Stands for a value whose text would say nothing.
+const NOTHING: Json<'static> = Json { raw: "", kind: Kind::Null };
 
 /// The names of the lists on the way to the items.
 struct Names {
@@ -107,13 +116,12 @@ impl Names {
 }
 
 impl Rewriter {
-    fn request(&mut self, root: &Value, out: &mut Writer) -> Result<(), String> {
+    fn request(&mut self, root: &Json<'_>, out: &mut Writer) -> Result<(), String> {
         let names = Names::of(self.signal);
-        let Value::Object(fields) = root else {
+        let Ok(object) = Object::of(root) else {
             return Err("the body is JSON, but no object".to_owned());
         };
-        let object = Object(fields);
-        if !fields.is_empty() && object.get(names.resources).is_none() {
+        if !object.is_empty() && object.get(names.resources).is_none() {
             return Err(format!("the body is JSON, but has no \"{}\"", names.resources[0]));
         }
         for (index, resource) in self.list(object, names.resources, "") {
@@ -157,8 +165,8 @@ impl Rewriter {
         self.text(object, ["schemaUrl", "schema_url"], path, out, 3);
     }
 
-    fn item(&mut self, item: &Value, path: &str, out: &mut Writer) {
-        if item.is_null() {
+    fn item(&mut self, item: &Json<'_>, path: &str, out: &mut Writer) {
+        if item.kind == Kind::Null {
             return; // reported where the body was mended
         }
         let result = Object::of(item).and_then(|object| match self.signal {
@@ -184,7 +192,7 @@ impl Rewriter {
         let dropped = object.number(["droppedAttributesCount", "dropped_attributes_count"]);
         match dropped {
             Ok(count) => out.varint(fields.1, count),
-            Err(error) => self.problem(&Value::Null, path, error, 0),
+            Err(error) => self.problem(&NOTHING, path, error, 0),
         }
     }
 
@@ -198,14 +206,14 @@ impl Rewriter {
     ) {
         match object.text(name) {
             Ok(text) => out.bytes(field, text.as_bytes()),
-            Err(error) => self.problem(&Value::Null, path, error, 0),
+            Err(error) => self.problem(&NOTHING, path, error, 0),
         }
     }
 
     /// A message made of the fields of an object; anything else is reported.
     fn part(
         &mut self,
-        value: &Value,
+        value: &Json<'_>,
         path: &str,
         out: &mut Writer,
         field: u32,
@@ -228,21 +236,21 @@ impl Rewriter {
         object: Object<'v>,
         name: [&str; 2],
         path: &str,
-    ) -> impl Iterator<Item = (usize, &'v Value)> + use<'v> {
+    ) -> impl Iterator<Item = (usize, &'v Json<'v>)> + use<'v> {
         let items = object.list(name).unwrap_or_else(|error| {
-            let value = object.get(name).unwrap_or(&Value::Null);
+            let value = object.get(name).unwrap_or(&NOTHING);
             self.problem(value, path, error, 1);
             &[]
         });
         items.iter().enumerate()
     }
 
-    fn problem(&mut self, value: &Value, path: &str, error: JsonError, items: u64) {
+    fn problem(&mut self, value: &Json<'_>, path: &str, error: JsonError, items: u64) {
         self.problems.push(problem(value, path, error, items));
     }
 }
 
-fn problem(value: &Value, path: &str, error: JsonError, items: u64) -> Problem {
-    let raw = if value.is_null() { Vec::new() } else { value.to_string().into_bytes() };
+fn problem(value: &Json<'_>, path: &str, error: JsonError, items: u64) -> Problem {
+    let raw = value.raw.as_bytes().to_vec();
     Problem { raw, items, reason: format!("{path}{}: {}", error.path, error.reason) }
 }

@@ -1,11 +1,12 @@
 //! Fields of JSON objects, read as what OTLP says they are.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use halfopen_model::{SpanId, TraceId};
-use serde_json::{Map, Value};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+use super::parse::{Json, Kind};
 use super::value;
 use crate::otlp::NOTE_FIELD;
 use crate::wire::Writer;
@@ -37,26 +38,31 @@ impl JsonError {
 
 /// The fields of an object. `null` is the same as a field that is not there.
 #[derive(Clone, Copy)]
-pub(super) struct Object<'v>(pub(super) &'v Map<String, Value>);
+pub(super) struct Object<'v>(&'v [(Cow<'v, str>, Json<'v>)]);
 
 impl<'v> Object<'v> {
-    pub(super) fn of(value: &'v Value) -> Result<Object<'v>, JsonError> {
-        match value {
-            Value::Object(fields) => Ok(Object(fields)),
+    pub(super) fn of(value: &'v Json<'v>) -> Result<Object<'v>, JsonError> {
+        match &value.kind {
+            Kind::Object(fields) => Ok(Object(fields)),
             _ => Err(JsonError::new("no object")),
         }
     }
 
+    pub(super) fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
     /// A field by its name in lower camel case and in snake case.
-    pub(super) fn get(self, [camel, snake]: [&str; 2]) -> Option<&'v Value> {
-        let found = self.0.get(camel).or_else(|| self.0.get(snake))?;
-        (!found.is_null()).then_some(found)
+    pub(super) fn get(self, [camel, snake]: [&str; 2]) -> Option<&'v Json<'v>> {
+        let mut fields = self.0.iter().rev();
+        let (_, found) = fields.find(|(name, _)| name == camel || name == snake)?;
+        (found.kind != Kind::Null).then_some(found)
     }
 
     fn read<T: Default>(
         self,
         name: [&str; 2],
-        read: impl FnOnce(&'v Value) -> Result<T, JsonError>,
+        read: impl FnOnce(&'v Json<'v>) -> Result<T, JsonError>,
     ) -> Result<T, JsonError> {
         match self.get(name) {
             Some(value) => read(value).map_err(|error| error.inside(name[0])),
@@ -66,7 +72,7 @@ impl<'v> Object<'v> {
 
     /// Text; empty when it is not there.
     pub(super) fn text(self, name: [&str; 2]) -> Result<&'v str, JsonError> {
-        self.read(name, |value| value.as_str().ok_or_else(|| JsonError::new("no text")))
+        self.read(name, text)
     }
 
     /// An unsigned integer, as a number or as text; 0 when it is not there.
@@ -97,7 +103,7 @@ impl<'v> Object<'v> {
         names: &[&str],
     ) -> Result<u64, JsonError> {
         self.read(name, |value| {
-            let Some(word) = value.as_str() else {
+            let Ok(word) = text(value) else {
                 return signed(value).map(|number| number as u64);
             };
             let bare = word.strip_prefix(prefix).unwrap_or(word);
@@ -109,9 +115,9 @@ impl<'v> Object<'v> {
     }
 
     /// A list; empty when it is not there.
-    pub(super) fn list(self, name: [&str; 2]) -> Result<&'v [Value], JsonError> {
-        self.read(name, |value| match value {
-            Value::Array(items) => Ok(items.as_slice()),
+    pub(super) fn list(self, name: [&str; 2]) -> Result<&'v [Json<'v>], JsonError> {
+        self.read(name, |value| match &value.kind {
+            Kind::List(items) => Ok(items.as_slice()),
             _ => Err(JsonError::new("no list")),
         })
     }
@@ -120,7 +126,7 @@ impl<'v> Object<'v> {
     pub(super) fn each(
         self,
         name: [&str; 2],
-        mut write: impl FnMut(&'v Value) -> Result<(), JsonError>,
+        mut write: impl FnMut(&'v Json<'v>) -> Result<(), JsonError>,
     ) -> Result<(), JsonError> {
         for (index, item) in self.list(name)?.iter().enumerate() {
             write(item).map_err(|error| error.at(index).inside(name[0]))?;
@@ -193,52 +199,61 @@ pub(super) const NOTES: u32 = NOTE_FIELD;
 /// The largest float below which every integer has its own.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// An unsigned integer, as a number or as text.
-pub(super) fn unsigned(value: &Value) -> Result<u64, JsonError> {
-    let found = match value {
-        Value::Number(number) => number.as_u64().or_else(|| {
-            let float = number.as_f64().filter(|float| (0.0..=EXACT_MAX).contains(float))?;
-            (float.fract() == 0.0).then_some(float as u64)
-        }),
-        Value::String(text) => text.parse().ok(),
+/// Text.
+pub(super) fn text<'v>(value: &'v Json<'_>) -> Result<&'v str, JsonError> {
+    match &value.kind {
+        Kind::Text(text) => Ok(text),
+        _ => Err(JsonError::new("no text")),
+    }
+}
+
+/// The digits of a number, which may stand in a string.
+fn digits<'v>(value: &'v Json<'_>) -> Option<&'v str> {
+    match &value.kind {
+        Kind::Number => Some(value.raw),
+        Kind::Text(text) => Some(text),
         _ => None,
-    };
+    }
+}
+
+/// An integer that is written like a float, for example 1e3.
+fn whole(digits: &str) -> Option<f64> {
+    let float: f64 = digits.parse().ok()?;
+    (float.abs() <= EXACT_MAX && float.fract() == 0.0).then_some(float)
+}
+
+/// An unsigned integer, as a number or as text.
+pub(super) fn unsigned(value: &Json<'_>) -> Result<u64, JsonError> {
+    let found = digits(value).and_then(|digits| {
+        let float = || whole(digits).filter(|float| *float >= 0.0).map(|float| float as u64);
+        digits.parse().ok().or_else(float)
+    });
     found.ok_or_else(|| JsonError::new(format!("{} is no unsigned integer", short(value))))
 }
 
 /// A signed integer, as a number or as text.
-pub(super) fn signed(value: &Value) -> Result<i64, JsonError> {
-    let found = match value {
-        Value::Number(number) => number.as_i64().or_else(|| {
-            let float = number.as_f64().filter(|float| float.abs() <= EXACT_MAX)?;
-            (float.fract() == 0.0).then_some(float as i64)
-        }),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    };
+pub(super) fn signed(value: &Json<'_>) -> Result<i64, JsonError> {
+    let found = digits(value)
+        .and_then(|digits| digits.parse().ok().or_else(|| whole(digits).map(|float| float as i64)));
     found.ok_or_else(|| JsonError::new(format!("{} is no integer", short(value))))
 }
 
 /// A float, as a number or as text.
-pub(super) fn double(value: &Value) -> Result<f64, JsonError> {
-    let found = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => match text.as_str() {
-            "Infinity" => Some(f64::INFINITY),
-            "-Infinity" => Some(f64::NEG_INFINITY),
-            _ => text.parse().ok(),
-        },
-        _ => None,
-    };
+pub(super) fn double(value: &Json<'_>) -> Result<f64, JsonError> {
+    let found = digits(value).and_then(|digits| match digits {
+        "Infinity" => Some(f64::INFINITY),
+        "-Infinity" => Some(f64::NEG_INFINITY),
+        _ => digits.parse().ok(),
+    });
     found.ok_or_else(|| JsonError::new(format!("{} is no number", short(value))))
 }
 
 /// A truth value.
-pub(super) fn truth(value: &Value) -> Result<bool, JsonError> {
-    match value {
-        Value::Bool(value) => Ok(*value),
-        Value::String(text) if text == "true" => Ok(true),
-        Value::String(text) if text == "false" => Ok(false),
+pub(super) fn truth(value: &Json<'_>) -> Result<bool, JsonError> {
+    match &value.kind {
+        Kind::Bool(value) => Ok(*value),
+        Kind::Text(text) if text == "true" => Ok(true),
+        Kind::Text(text) if text == "false" => Ok(false),
         _ => Err(JsonError::new(format!("{} is neither true nor false", short(value)))),
     }
 }
@@ -246,16 +261,13 @@ pub(super) fn truth(value: &Value) -> Result<bool, JsonError> {
 /// Characters of a value that an error shows.
 const SHOWN_CHARS_MAX: usize = 40;
 
-fn short(value: &Value) -> String {
-    match value {
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
-        other => {
-            let text = other.to_string();
-            match text.char_indices().nth(SHOWN_CHARS_MAX) {
-                Some((end, _)) => format!("{}...", &text[..end]),
-                None => text,
-            }
-        }
+fn short(value: &Json<'_>) -> String {
+    match &value.kind {
+        Kind::List(_) => "a list".to_owned(),
+        Kind::Object(_) => "an object".to_owned(),
+        _ => match value.raw.char_indices().nth(SHOWN_CHARS_MAX) {
+            Some((end, _)) => format!("{}...", &value.raw[..end]),
+            None => value.raw.to_owned(),
+        },
     }
 }

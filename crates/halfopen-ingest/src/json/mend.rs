@@ -1,9 +1,8 @@
 //! Bodies that are no JSON as a whole: cut short, or broken inside one item. What stands around
 //! the damage is put together again.
 
-use serde_json::Value;
-
 use super::Problem;
+use super::parse::{ParseError, parse};
 
 /// Items are the elements of lists at this depth: request, its resources, one resource, its
 /// scopes, one scope, its items.
@@ -23,11 +22,8 @@ struct Mending<'p> {
 }
 
 /// Gives JSON again if there is something to keep.
-pub(super) fn mend(
-    body: &[u8],
-    error: &serde_json::Error,
-    problems: &mut Vec<Problem>,
-) -> Option<Vec<u8>> {
+pub(super) fn mend(text: &str, error: &ParseError, problems: &mut Vec<Problem>) -> Option<String> {
+    let body = text.as_bytes();
     let known_problems = problems.len();
     let mut mending = Mending { out: Vec::new(), open: Vec::new(), end: None, problems };
     let mut position = 0;
@@ -46,7 +42,8 @@ pub(super) fn mend(
             mending.problems.push(Problem { raw: body.to_vec(), items: 1, reason });
         }
     }
-    (mending.problems.len() > known_problems).then_some(mending.out)
+    let is_mended = mending.problems.len() > known_problems;
+    is_mended.then(|| String::from_utf8(mending.out).ok()).flatten()
 }
 
 impl Mending<'_> {
@@ -80,13 +77,14 @@ impl Mending<'_> {
     fn item(&mut self, body: &[u8], position: usize) -> Option<usize> {
         let (end, is_whole) = balanced_end(body, position);
         let item = &body[position..end];
-        let error = match serde_json::from_slice::<Value>(item) {
-            Ok(_) => {
+        let error = match str::from_utf8(item).map(parse) {
+            Ok(Ok(_)) => {
                 self.out.extend_from_slice(item);
                 self.end = Some((self.out.len(), self.open.len()));
                 return Some(end);
             }
-            Err(error) => error,
+            Ok(Err(error)) => error,
+            Err(_) => return None,
         };
         if self.problems.len() >= PROBLEMS_MAX {
             return Some(body.len());

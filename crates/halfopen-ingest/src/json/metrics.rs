@@ -1,8 +1,7 @@
 //! Metrics. A point that cannot be read loses only itself.
 
-use serde_json::Value;
-
 use super::fields::{JsonError, Object, double, unsigned};
+use super::parse::Json;
 use super::{Problem, problem};
 use crate::wire::{Writer, zigzag32};
 
@@ -63,7 +62,7 @@ fn write_data(
     Ok(())
 }
 
-fn write_point(point: &Value, field: u32, out: &mut Writer) -> Result<(), JsonError> {
+fn write_point(point: &Json<'_>, field: u32, out: &mut Writer) -> Result<(), JsonError> {
     let point = Object::of(point)?;
     out.message(1, |out| {
         out.fixed64(2, point.number(["startTimeUnixNano", "start_time_unix_nano"])?);

@@ -5,9 +5,9 @@ use std::convert::Infallible;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde_json::Value;
 
-use super::fields::{JsonError, Object, double, signed, truth};
+use super::fields::{JsonError, Object, double, signed, text, truth};
+use super::parse::{Json, Kind};
 use crate::wire::Writer;
 
 /// Senders differ in whether they pad.
@@ -17,7 +17,7 @@ const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIEN
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
 /// Writes a `KeyValue`.
-pub(super) fn attribute(value: &Value, field: u32, out: &mut Writer) -> Result<(), JsonError> {
+pub(super) fn attribute(value: &Json<'_>, field: u32, out: &mut Writer) -> Result<(), JsonError> {
     let object = Object::of(value)?;
     out.message(field, |out| {
         out.bytes(1, object.text(["key", "key"])?.as_bytes());
@@ -47,10 +47,10 @@ pub(super) fn text_attribute(key: &str, text: &str, field: u32, out: &mut Writer
 }
 
 /// Writes the fields of an `AnyValue`.
-pub(super) fn any_value(value: &Value, out: &mut Writer) -> Result<(), JsonError> {
+pub(super) fn any_value(value: &Json<'_>, out: &mut Writer) -> Result<(), JsonError> {
     let object = Object::of(value)?;
-    if let Some(text) = object.get(["stringValue", "string_value"]) {
-        let text = text.as_str().ok_or_else(|| JsonError::new("no text").inside("stringValue"))?;
+    if let Some(found) = object.get(["stringValue", "string_value"]) {
+        let text = text(found).map_err(|error| error.inside("stringValue"))?;
         out.bytes_always(1, text.as_bytes());
     } else if let Some(found) = object.get(["boolValue", "bool_value"]) {
         out.varint_always(2, u64::from(truth(found)?));
@@ -73,12 +73,12 @@ pub(super) fn any_value(value: &Value, out: &mut Writer) -> Result<(), JsonError
 }
 
 /// In a list, `null` stands for an empty value.
-fn item_value(value: &Value, out: &mut Writer) -> Result<(), JsonError> {
-    if value.is_null() { Ok(()) } else { any_value(value, out) }
+fn item_value(value: &Json<'_>, out: &mut Writer) -> Result<(), JsonError> {
+    if value.kind == Kind::Null { Ok(()) } else { any_value(value, out) }
 }
 
-fn base64(value: &Value) -> Result<Vec<u8>, JsonError> {
-    let text = value.as_str().ok_or_else(|| JsonError::new("no text"))?;
+fn base64(value: &Json<'_>) -> Result<Vec<u8>, JsonError> {
+    let text = text(value)?;
     let bytes = STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text));
     bytes.map_err(|error| JsonError::new(format!("no base64: {error}")))
 }

@@ -1,0 +1,88 @@
+//! Random requests, written by the official library, become the rows that an oracle works out
+//! from its structs: by way of protobuf, and by way of JSON.
+
+#[path = "oracle/expect.rs"]
+mod expect;
+#[path = "oracle/generate.rs"]
+mod generate;
+#[path = "oracle/render.rs"]
+mod render;
+#[path = "oracle/signals.rs"]
+mod signals;
+
+use halfopen_ingest::{Arrival, Encoding, EvidenceBuilder, IngestSettings, Outcome, Signal};
+use halfopen_model::UnixNanos;
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+use prost::Message;
+use render::Row;
+
+/// Requests for each signal.
+const CASES: u32 = 192;
+
+fn runner(seed: u64) -> TestRunner {
+    TestRunner::new(Config {
+        cases: CASES,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        ..Config::default()
+    })
+}
+
+fn decoded(signal: Signal, encoding: Encoding, body: &[u8]) -> (Outcome, Vec<Row>) {
+    let mut builder = EvidenceBuilder::new(IngestSettings::default());
+    let arrival = Arrival { sender: "127.0.0.1:9", at: UnixNanos(signals::ARRIVAL) };
+    let outcome = builder.decode(signal, encoding, body, &arrival);
+    let batches = builder.finish();
+    batches.iter().for_each(|batch| drop(render::rows(batch)));
+    let ours = batches.iter().find(|batch| batch.table == signal.table());
+    let mut rows = ours.map(render::rows).unwrap_or_default();
+    for row in &mut rows {
+        let series = row.remove("series");
+        assert_eq!(series.is_some(), signal == Signal::Metrics);
+    }
+    (outcome, rows)
+}
+
+fn check<R: Message + serde::Serialize>(signal: Signal, request: &R, expected: &[Row], lost: u64) {
+    let bodies = [
+        (Encoding::Protobuf, request.encode_to_vec()),
+        (Encoding::Json, serde_json::to_vec(request).expect("JSON")),
+    ];
+    for (encoding, body) in bodies {
+        let (outcome, rows) = decoded(signal, encoding, &body);
+        let shown = String::from_utf8_lossy(&body);
+        assert_eq!(rows, expected, "{encoding:?}: {shown}");
+        let counts = (outcome.accepted, outcome.rejected, outcome.unreadable);
+        assert_eq!(counts, (expected.len() as u64, lost, false), "{encoding:?}: {outcome:?}");
+    }
+}
+
+#[test]
+fn traces_become_the_rows_that_the_official_structs_describe() {
+    let result = runner(1).run(&generate::traces(), |request| {
+        let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+        let spans: usize = scopes.map(|scope| scope.spans.len()).sum();
+        let expected = signals::spans(&request);
+        check(Signal::Traces, &request, &expected, (spans - expected.len()) as u64);
+        Ok(())
+    });
+    assert_eq!(result, Ok(()));
+}
+
+#[test]
+fn logs_become_the_rows_that_the_official_structs_describe() {
+    let result = runner(2).run(&generate::logs(), |request| {
+        check(Signal::Logs, &request, &signals::logs(&request), 0);
+        Ok(())
+    });
+    assert_eq!(result, Ok(()));
+}
+
+#[test]
+fn metrics_become_the_rows_that_the_official_structs_describe() {
+    let result = runner(3).run(&generate::metrics(), |request| {
+        check(Signal::Metrics, &request, &signals::points(&request), 0);
+        Ok(())
+    });
+    assert_eq!(result, Ok(()));
+}
