@@ -30,9 +30,9 @@ fn silent(spans: &Spans<'_>, forest: &Forest) -> Vec<Gap> {
         answered[*parent as usize] = true;
     }
     let mut callers: BTreeMap<u32, (BTreeSet<u32>, u64)> = BTreeMap::new();
-    for row in 0..spans.len() {
+    for (row, answered) in answered.into_iter().enumerate() {
         let peer = spans.peer[row];
-        let silent = spans.kind[row] == Kind::Exit && !answered[row] && !spans.backing[row];
+        let silent = spans.kind[row] == Kind::Exit && !answered && !spans.backing[row];
         if silent && peer != NONE && !heard.contains(&peer) && is_name(spans.words.text(peer)) {
             let entry = callers.entry(peer).or_default();
             entry.0.insert(spans.service[row]);

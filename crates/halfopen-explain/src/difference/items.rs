@@ -40,7 +40,7 @@ const VALUE_BYTES_MAX: usize = 256;
 
 /// Numbers with more different values than this among failing requests are compared by
 /// thresholds too.
-const CATEGORIES_MAX: usize = 16;
+const CATEGORIES_MAX: usize = 2;
 
 /// Thresholds are quantiles of the failing requests: at least and less than each of these.
 const QUANTILES_AT_LEAST: [f64; 4] = [0.05, 0.25, 0.5, 0.75];

@@ -1,8 +1,8 @@
 //! A made-up shop whose requests fail for known reasons, as batches of spans. Everything comes
 //! from the seed.
-#![allow(dead_code)] // each test binary uses a part of it
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
-pub mod rows;
+pub(crate) mod rows;
 
 use std::collections::BTreeMap;
 
@@ -12,19 +12,19 @@ use halfopen_model::{TimeRange, UnixNanos};
 use rows::{Span, Value};
 
 /// When the window of every shop begins: 2026-11-20T14:00:00Z.
-pub const BEGIN_NS: i64 = 1_795_183_200 * SECOND_NS;
+pub(crate) const BEGIN_NS: i64 = 1_795_183_200 * SECOND_NS;
 
 /// Length of the window.
-pub const WINDOW_S: i64 = 600;
+pub(crate) const WINDOW_S: i64 = 600;
 
 /// Pods of every service.
-pub const PODS: usize = 3;
+pub(crate) const PODS: usize = 3;
 
 /// A small generator with a seed (S. Vigna, splitmix64).
-pub struct Dice(pub u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -32,79 +32,79 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
     }
 
-    pub fn chance(&mut self, share: f64) -> bool {
+    pub(crate) fn chance(&mut self, share: f64) -> bool {
         ((self.next() >> 11) as f64 / (1_u64 << 53) as f64) < share
     }
 }
 
 /// What is true of one request before anything happens to it.
-pub struct Visit {
+pub(crate) struct Visit {
     /// Seconds since the begin of the window.
-    pub second: f64,
-    pub checkout: bool,
-    pub tenant: usize,
-    pub region: &'static str,
-    pub gift_card: bool,
-    pub cart_items: usize,
+    pub(crate) second: f64,
+    pub(crate) checkout: bool,
+    pub(crate) tenant: usize,
+    pub(crate) region: &'static str,
+    pub(crate) gift_card: bool,
+    pub(crate) cart_items: usize,
     /// The pod that each service takes it with.
-    pub pods: BTreeMap<&'static str, usize>,
+    pub(crate) pods: BTreeMap<&'static str, usize>,
     /// Whatever chance a fault needs: 0 to 1.
-    pub luck: f64,
+    pub(crate) luck: f64,
 }
 
 impl Visit {
-    pub fn pod(&self, service: &str) -> usize {
+    pub(crate) fn pod(&self, service: &str) -> usize {
         self.pods[service]
     }
 }
 
 /// What goes wrong in a request.
 #[derive(Clone)]
-pub struct Fault {
+pub(crate) struct Fault {
     /// The service in which it goes wrong.
-    pub service: &'static str,
+    pub(crate) service: &'static str,
     /// The service that it calls in vain, for a call that fails on the caller's side.
-    pub calling: Option<&'static str>,
-    pub reason: String,
-    pub lasts_ms: i64,
+    pub(crate) calling: Option<&'static str>,
+    pub(crate) reason: String,
+    pub(crate) lasts_ms: i64,
 }
 
 impl Fault {
-    pub fn inside(service: &'static str, reason: &str) -> Option<Fault> {
+    pub(crate) fn inside(service: &'static str, reason: &str) -> Option<Fault> {
         Some(Fault { service, calling: None, reason: reason.into(), lasts_ms: 5 })
     }
 
-    pub fn timeout(service: &'static str, calling: &'static str, ms: i64) -> Option<Fault> {
+    pub(crate) fn timeout(service: &'static str, calling: &'static str, ms: i64) -> Option<Fault> {
         let reason = format!("timed out waiting for {calling}");
         Some(Fault { service, calling: Some(calling), reason, lasts_ms: ms })
     }
 }
 
 /// The services of the shop, callers first. The card gateway sends no spans.
-pub const SERVICES: [&str; 7] =
+pub(crate) const SERVICES: [&str; 7] =
     ["gateway", "checkout", "inventory", "pricing", "payment", "catalog", "recommendation"];
 
-pub type FaultRule = Box<dyn Fn(&Visit) -> Option<Fault>>;
-pub type VersionRule = Box<dyn Fn(&str, usize, f64) -> &'static str>;
+pub(crate) type FaultRule = Box<dyn Fn(&Visit) -> Option<Fault>>;
+pub(crate) type VersionRule = Box<dyn Fn(&str, usize, f64) -> &'static str>;
 
-pub struct Shop {
-    pub seed: u64,
-    pub requests: usize,
+pub(crate) struct Shop {
+    pub(crate) seed: u64,
+    pub(crate) requests: usize,
     /// Share of requests that fail for no reason, anywhere.
-    pub background: f64,
-    pub fault: FaultRule,
+    pub(crate) background: f64,
+    pub(crate) fault: FaultRule,
     /// Version by service, pod and second.
-    pub version: VersionRule,
+    pub(crate) version: VersionRule,
     /// How many spans each request stands for.
-    pub weight: Option<f64>,
+    pub(crate) weight: Option<f64>,
 }
 
 impl Shop {
-    pub fn new(seed: u64) -> Shop {
+    pub(crate) fn new(seed: u64) -> Shop {
         Shop {
             seed,
             requests: 4_000,
@@ -115,23 +115,26 @@ impl Shop {
         }
     }
 
-    pub fn failing(mut self, rule: impl Fn(&Visit) -> Option<Fault> + 'static) -> Shop {
+    pub(crate) fn failing(mut self, rule: impl Fn(&Visit) -> Option<Fault> + 'static) -> Shop {
         self.fault = Box::new(rule);
         self
     }
 
-    pub fn versions(mut self, rule: impl Fn(&str, usize, f64) -> &'static str + 'static) -> Shop {
+    pub(crate) fn versions(
+        mut self,
+        rule: impl Fn(&str, usize, f64) -> &'static str + 'static,
+    ) -> Shop {
         self.version = Box::new(rule);
         self
     }
 
-    pub fn window(&self) -> TimeRange {
+    pub(crate) fn window(&self) -> TimeRange {
         let begin = UnixNanos(BEGIN_NS);
         TimeRange { from: begin, to: begin.shifted(WINDOW_S * SECOND_NS) }
     }
 
     /// All spans of all requests.
-    pub fn spans(&self) -> Vec<Span> {
+    pub(crate) fn spans(&self) -> Vec<Span> {
         let mut dice = Dice(self.seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
         let mut spans = Vec::new();
         for number in 0..self.requests {

@@ -14,7 +14,7 @@ use halfopen_model::known::{KnownType, Scope, known};
 use halfopen_model::schema::{self, entry_fields, value_fields};
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub(crate) enum Value {
     Text(String),
     Int(i64),
     Bool(bool),
@@ -31,21 +31,21 @@ impl Value {
 }
 
 #[derive(Clone, Debug)]
-pub struct Span {
-    pub trace: u128,
-    pub id: u64,
+pub(crate) struct Span {
+    pub(crate) trace: u128,
+    pub(crate) id: u64,
     /// 0 for a root.
-    pub parent: u64,
-    pub start: i64,
-    pub duration: Option<i64>,
-    pub service: String,
-    pub name: String,
-    pub kind: &'static str,
-    pub status: &'static str,
-    pub message: Option<String>,
-    pub weight: Option<f64>,
+    pub(crate) parent: u64,
+    pub(crate) start: i64,
+    pub(crate) duration: Option<i64>,
+    pub(crate) service: String,
+    pub(crate) name: String,
+    pub(crate) kind: &'static str,
+    pub(crate) status: &'static str,
+    pub(crate) message: Option<String>,
+    pub(crate) weight: Option<f64>,
     /// Prefixed names; later values of a name that has a column win.
-    pub attributes: Vec<(&'static str, Value)>,
+    pub(crate) attributes: Vec<(&'static str, Value)>,
 }
 
 /// Whether a value goes into a column of its own.
@@ -62,11 +62,11 @@ fn in_column(name: &str, value: &Value) -> bool {
 }
 
 /// Batches of at most `rows_max` rows, each with dictionaries of its own.
-pub fn batches(spans: &[Span], rows_max: usize) -> Vec<RecordBatch> {
+pub(crate) fn batches(spans: &[Span], rows_max: usize) -> Vec<RecordBatch> {
     spans.chunks(rows_max).map(batch).collect()
 }
 
-pub fn batch(spans: &[Span]) -> RecordBatch {
+pub(crate) fn batch(spans: &[Span]) -> RecordBatch {
     let words = |text: &dyn Fn(&Span) -> Option<String>| -> ArrayRef {
         let texts: Vec<Option<String>> = spans.iter().map(text).collect();
         let column: DictionaryArray<Int32Type> = texts.iter().map(|text| text.as_deref()).collect();
