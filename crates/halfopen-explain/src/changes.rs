@@ -128,7 +128,7 @@ fn recorded(rows: &RecordBatch) -> Vec<Change> {
     (0..cells.len()).filter_map(read).collect()
 }
 
-/// When a value was first seen, and how many rows had it.
+/// When a value was first seen, and how many visits had it.
 #[derive(Clone, Copy)]
 struct Sight {
     at: i64,
@@ -146,7 +146,7 @@ fn see<K: Ord>(sights: &mut BTreeMap<K, Sight>, key: K, at: i64) {
 fn first_seen(spans: &Spans<'_>) -> Vec<Change> {
     let mut versions: BTreeMap<[u32; 2], Sight> = BTreeMap::new();
     let mut instances: BTreeMap<[u32; 3], Sight> = BTreeMap::new();
-    for row in 0..spans.baseline_from {
+    for row in visits(spans) {
         let key = [spans.service[row], spans.version[row], spans.instance[row]];
         if key[1] != NONE {
             see(&mut versions, [key[0], key[1]], spans.start[row]);
@@ -183,8 +183,19 @@ fn first_seen(spans: &Spans<'_>) -> Vec<Change> {
     found
 }
 
-/// Whether something was first seen too late to have been there before: judged by the rows that
-/// its service sent before and since.
+/// One row for each visit of a trace to a service: further spans of it are no further chance to
+/// meet another version or instance.
+fn visits<'s>(spans: &'s Spans<'_>) -> impl Iterator<Item = usize> + 's {
+    let mut last: FoldMap<u32, u32> = FoldMap::default();
+    let is_first = move |row: &usize| {
+        let before = last.insert(spans.service[*row], spans.trace[*row]);
+        before != Some(spans.trace[*row])
+    };
+    (0..spans.baseline_from).filter(is_first)
+}
+
+/// Whether something was first seen too late to have been there before: judged by the visits
+/// to its service before and since.
 fn newness<'s>(
     spans: &Spans<'_>,
     sights: impl Iterator<Item = &'s Sight>,
@@ -193,7 +204,7 @@ fn newness<'s>(
     let first = (0..spans.baseline_from).map(|row| spans.start[row]).min().unwrap_or(0);
     // Only when something appeared at all later than the first span is it worth sorting.
     if sights.into_iter().any(|sight| sight.at > first) {
-        for row in 0..spans.baseline_from {
+        for row in visits(spans) {
             starts.entry(spans.service[row]).or_default().push(spans.start[row]);
         }
         starts.values_mut().for_each(|starts| starts.sort_unstable());

@@ -263,13 +263,19 @@ fn explain(
     };
     let (drafts, coincidences) = workshop.drafts();
     let teller = words::Teller { workshop: &workshop, forest, sides, window: answer.window };
-    let (mut ruled_out, mut named) = (BTreeSet::new(), Vec::new());
+    let (mut ruled_out, mut told, mut named) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for draft in &drafts {
         let judged = teller.changes(draft, changes);
         named.extend(judged.named);
         let cause = teller.cause(draft, &drafts, judged.after);
         if cause.strength >= Strength::Likely || draft.explanation.is_some() {
-            ruled_out.extend(judged.ruled_out);
+            for line in judged.ruled_out {
+                // One reason for each change is enough, that of the strongest cause.
+                let name = line.split(": ").next().unwrap_or(&line).to_owned();
+                if told.insert(name) {
+                    ruled_out.insert(line);
+                }
+            }
         }
         answer.causes.push(cause);
     }

@@ -85,7 +85,9 @@ fn check(shop: &Shop, expected: Expect) {
 
 #[test]
 fn a_version_that_fails_for_gift_cards() {
-    check(&gift_card(1), expect![[r#"
+    check(
+        &gift_card(1),
+        expect![[r#"
         Explained: gateway POST /checkout: 61 of 1364
           since 5 min 0 s ±17.9 s until None
           strong: payment | payment/handle | HTTP 500: gift card not readable
@@ -96,34 +98,43 @@ fn a_version_that_fails_for_gift_cards() {
             after deploy payment 2.3.0 (2.3.0 59/453, 1.4.0 0/909)
           not deploy inventory 1.5.0 at 2026-11-20T14:05:01Z: 5.6 % of requests with it fail, 3.7 % of those without
           not deploy recommendation 1.5.0 at 2026-11-20T14:04:59Z: it takes no part in the calls that fail
-          gap card-gateway sends no spans, its 1 caller does"#]]);
+          gap card-gateway sends no spans, its 1 caller does"#]],
+    );
 }
 
 #[test]
 fn a_pod_that_is_broken_all_the_time() {
-    check(&bad_pod(1), expect![[r#"
+    check(
+        &bad_pod(1),
+        expect![[r#"
         Explained: gateway POST /checkout: 554 of 2823
           strong: pricing | pricing/handle | HTTP 500: no space left on device
             when pricing resource.k8s.pod.name=pricing-1.4.0-2
               = pricing resource.service.instance.id=pricing/1.4.0/2
               = pricing resource.host.name=node-pricing-1.4.0-2
           gap card-gateway sends no spans, its 1 caller does
-          gap nothing before the window to compare it with"#]]);
+          gap nothing before the window to compare it with"#]],
+    );
 }
 
 #[test]
 fn a_silent_dependency_that_stops_answering() {
-    check(&timeout(1), expect![[r#"
+    check(
+        &timeout(1),
+        expect![[r#"
         Explained: gateway POST /checkout: 294 of 942
           since 6 min 38 s ±2.4 s until None
           strong: payment -> card-gateway | call card-gateway | times out after 2.0 s
           not deploy recommendation 1.5.0 at 2026-11-20T14:06:38Z: it takes no part in the calls that fail
-          gap card-gateway sends no spans, its 1 caller does"#]]);
+          gap card-gateway sends no spans, its 1 caller does"#]],
+    );
 }
 
 #[test]
 fn two_causes_at_once() {
-    check(&pod_and_tenant(1), expect![[r#"
+    check(
+        &pod_and_tenant(1),
+        expect![[r#"
         Explained: gateway POST /checkout: 605 of 2802
           strong: pricing | pricing/handle | HTTP 500: connection refused
             when pricing resource.k8s.pod.name=pricing-1.4.0-0
@@ -134,28 +145,35 @@ fn two_causes_at_once() {
           not restart gateway 1.4.0 gateway/1.4.0/0 at 2026-11-20T14:00:02Z: 13.2 % of requests with it fail, 16.2 % of those without
           not restart gateway 1.4.0 gateway/1.4.0/0 at 2026-11-20T14:00:02Z: 9.5 % of requests with it fail, 8.2 % of those without
           gap card-gateway sends no spans, its 1 caller does
-          gap nothing before the window to compare it with"#]]);
+          gap nothing before the window to compare it with"#]],
+    );
 }
 
 #[test]
 fn background_noise_has_no_cause() {
-    check(&noisy(1), expect![[r#"
+    check(
+        &noisy(1),
+        expect![[r#"
         Unexplained: gateway POST /checkout: 20 of 2814
           weak: gateway | POST /checkout | HTTP 500: unexpected end of file
           weak: checkout | checkout/handle | HTTP 500: unexpected end of file
           weak: payment | payment/handle | HTTP 500: unexpected end of file
           gap card-gateway sends no spans, its 1 caller does
-          gap nothing before the window to compare it with"#]]);
+          gap nothing before the window to compare it with"#]],
+    );
 }
 
 #[test]
 fn a_number_above_a_limit() {
-    check(&large_cart(1), expect![[r#"
+    check(
+        &large_cart(1),
+        expect![[r#"
         Explained: gateway POST /checkout: 280 of 1851
           since 3 min 20 s ±4.7 s until None
           strong: checkout | checkout/handle | HTTP 500: too many rows
             when checkout span.cart.items=>= 51
-          gap card-gateway sends no spans, its 1 caller does"#]]);
+          gap card-gateway sends no spans, its 1 caller does"#]],
+    );
 }
 
 /// Seeds under which each planted cause must be named first.
