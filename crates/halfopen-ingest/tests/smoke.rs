@@ -28,3 +28,32 @@ fn spans_fit_their_schema_and_a_resent_span_has_the_same_fingerprint() {
     assert!(matches!(flag, Some(AttributeValue::Text(text)) if text == "on" || text == "off"));
     assert!(spans.rows.num_columns() < 40, "columns without a value are left out");
 }
+
+#[test]
+fn correlation_ids_become_rows_and_the_id_of_the_request_a_column() {
+    let settings =
+        IngestSettings { id_names: vec!["shop.order.id".into()], ..IngestSettings::default() };
+    let mut builder = EvidenceBuilder::new(settings);
+    let arrival = Arrival { sender: "127.0.0.1:9", at: UnixNanos(1) };
+    builder.decode(Signal::Traces, Encoding::Protobuf, &sample::traces(7, 40, 12), &arrival);
+    let log = br#"{"resourceLogs":[{"resource":{"attributes":[
+        {"key":"service.name","value":{"stringValue":"shop"}}]},"scopeLogs":[{"logRecords":[
+        {"body":{"stringValue":"paid order, x-request-id=req_7 SHOP.ORDER.ID=o-1"},
+         "attributes":[{"key":"session.id","value":{"stringValue":"s"}}]}]}]}]}"#;
+    builder.decode(Signal::Logs, Encoding::Json, log, &arrival);
+    let batches = builder.finish();
+    let of = |table: Table| {
+        let batch = batches.iter().find(|batch| batch.table == table).expect("rows");
+        conform(&batch.rows, &schema::schema(table)).expect("it fits")
+    };
+    let (ids, logs) = (of(Table::Ids), of(Table::Logs));
+    let (ids, logs) = (Cells::new(&ids), Cells::new(&logs));
+    assert_eq!(ids.len(), 40 + 3);
+    assert!(ids.trace_id("trace_id", 0).is_some() && ids.span_id("span_id", 0).is_some());
+    let found = |row| (ids.text("name", row), ids.text("id", row), ids.text("service", row));
+    assert_eq!(found(40), (Some("session.id"), Some("s"), Some("shop")));
+    assert_eq!(found(41), (Some("x-request-id"), Some("req_7"), Some("shop")));
+    assert_eq!(found(42), (Some("SHOP.ORDER.ID"), Some("o-1"), Some("shop")));
+    assert_eq!((ids.text("table", 0), ids.text("table", 42)), (Some("spans"), Some("logs")));
+    assert_eq!(logs.text("request_id", 0), Some("req_7"));
+}

@@ -65,12 +65,15 @@ impl Context {
     }
 }
 
+/// A text that all rows of a context have.
+type TextOf = fn(&Context) -> Option<&str>;
+
 /// Makes the columns that rows have through their contexts: `rows` holds one number for each row.
 pub(crate) fn context_columns(contexts: &[Context], rows: &[u32]) -> Vec<(String, ArrayRef)> {
     let mut is_used = vec![false; contexts.len()];
     rows.iter().for_each(|context| is_used[*context as usize] = true);
     let mut columns = Vec::new();
-    let texts: [(&str, fn(&Context) -> Option<&str>); 5] = [
+    let texts: [(&str, TextOf); 5] = [
         ("service", |context| context.service.as_deref()),
         ("scope_name", |context| context.scope_name.as_deref()),
         ("scope_version", |context| context.scope_version.as_deref()),

@@ -264,7 +264,9 @@ impl<'b, 'r> Walk<'b, 'r> {
             }
             // What was torn is reported once, where it hurts.
             if before == (self.request.rejects, self.request.unlisted) {
-                self.reject(here, level.name, &error);
+                // Where nothing was read at all, the whole tells more than what is left.
+                let raw = if self.request.is_readable { here } else { message };
+                self.reject_at(here, raw, level.name, &error);
             }
             return;
         }
@@ -309,7 +311,12 @@ impl<'b, 'r> Walk<'b, 'r> {
     }
 
     fn reject(&mut self, raw: &[u8], what: &str, error: &dyn std::error::Error) {
-        let reason = match (self.request.encoding, position(self.body, raw)) {
+        self.reject_at(raw, raw, what, error);
+    }
+
+    /// Rejects `raw` because of what stands at `here`.
+    fn reject_at(&mut self, here: &[u8], raw: &[u8], what: &str, error: &dyn std::error::Error) {
+        let reason = match (self.request.encoding, position(self.body, here)) {
             (Encoding::Protobuf, Some(position)) => format!("{what}, at byte {position}: {error}"),
             _ => format!("{what}: {error}"),
         };
