@@ -8,6 +8,7 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::summary_data_point::ValueAtQuantile;
 use opentelemetry_proto::tonic::metrics::v1::{Exemplar, Metric, exemplar, number_data_point};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
@@ -228,11 +229,7 @@ fn metric_points(common: &Expected, metric: &Metric) -> Vec<Row> {
                 times(&mut row, point.start_time_unix_nano, point.time_unix_nano, point.flags);
                 doubles(&mut row, &[("sum", Some(point.sum))]);
                 row.set("count", point.count);
-                let quantile =
-                    |(quantile, value)| format!("quantile={quantile:?} value={value:?} ");
-                let quantiles = point.quantile_values.iter();
-                let shown: Vec<_> = quantiles.map(|q| quantile((q.quantile, q.value))).collect();
-                row.set("quantiles", format!("[{}]", shown.join(" | ")));
+                row.set("quantiles", quantiles(&point.quantile_values));
                 rows.push(finish(row, metric, &point.attributes, &[]));
             }
         }
@@ -274,6 +271,12 @@ fn doubles(row: &mut Expected, values: &[(&str, Option<f64>)]) {
 
 fn counts(counts: &[u64]) -> String {
     let shown: Vec<_> = counts.iter().map(u64::to_string).collect();
+    format!("[{}]", shown.join(" | "))
+}
+
+fn quantiles(values: &[ValueAtQuantile]) -> String {
+    let show = |at: &ValueAtQuantile| format!("quantile={:?} value={:?} ", at.quantile, at.value);
+    let shown: Vec<_> = values.iter().map(show).collect();
     format!("[{}]", shown.join(" | "))
 }
 
