@@ -29,8 +29,8 @@ use crate::vocabulary::Vocabulary;
 
 /// The header that carries a request's id through the shop.
 pub(crate) const REQUEST_ID_HEADER: &str = "x-request-id";
-/// No call of the shop waits longer; far above every delay that the shop makes on a busy machine.
-const CALL_TIMEOUT_MS: u64 = 8_000;
+/// No call of the shop waits longer; far above every delay of the shop, also on a busy machine.
+const CALL_TIMEOUT_MS: u64 = 15_000;
 /// Answers of the shop are small; what is longer is no answer of ours.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 

@@ -23,11 +23,18 @@ use crate::service::EDGE;
 use crate::shop::{Rolled, Shop};
 use crate::traffic::{Traffic, Visit};
 
-/// Visits under way at one time. More mean that the machine cannot keep up; the report counts
-/// those that were left out.
-const UNDER_WAY_MAX: usize = 1_000;
+/// Visits under way at one time: several times what a machine needs that keeps up. One that does
+/// not keep up leaves visits out and counts them; without the bound they would pile up, all of
+/// them would time out, and the shop would fail for a reason that is none of its own.
+const UNDER_WAY_MAX: usize = 64;
+/// A machine that left out more than this share of the visits gets more time.
+const LEFT_OUT_MAX: f64 = 0.25;
+/// So much more time, at the most.
+const EXTRA_MS_MAX: u64 = 15_000;
+/// How often it is looked whether enough visits have come.
+const EXTRA_STEP_MS: u64 = 250;
 /// No customer waits longer.
-const PATIENCE_MS: u64 = 20_000;
+const PATIENCE_MS: u64 = 30_000;
 /// Failing visits that are remembered one by one; the others are counted.
 const FAILED_KEPT_MAX: usize = 1_000;
 /// Answers of the shop are small.
@@ -109,9 +116,19 @@ impl Shop {
 }
 
 impl Drive {
-    /// Waits until the shop has run for as long as the plan says.
+    /// Waits until the shop has run for as long as the plan says; on a machine that could not
+    /// keep up, until as many visits have come as were to come, or for a bounded time longer.
     pub async fn planned_end(&self) {
-        tokio::time::sleep_until(self.begun + self.length).await;
+        let planned = self.begun + self.length;
+        tokio::time::sleep_until(planned).await;
+        let due = {
+            let report = lock(&self.report);
+            (report.sent + report.skipped) as f64
+        };
+        let last = planned + Duration::from_millis(EXTRA_MS_MAX);
+        while (self.report().sent as f64) < due * (1.0 - LEFT_OUT_MAX) && Instant::now() < last {
+            tokio::time::sleep(Duration::from_millis(EXTRA_STEP_MS)).await;
+        }
     }
 
     /// What happened up to now.
