@@ -1,0 +1,3 @@
+//! The binary from outside, as scripts and strangers use it.
+
+mod demo;
