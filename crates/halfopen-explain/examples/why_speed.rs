@@ -97,7 +97,10 @@ fn batch(rows: std::ops::Range<usize>, total: usize) -> RecordBatch {
         ("name", words(all(), 10, place)),
         ("kind", named(all(), &kinds, |row| row % 2)),
         ("status", named(all(), &["unset", "error"], |row| usize::from(failed(row)))),
-        ("resource.service.version", words(all(), 2, |row| usize::from(mix(row) % 9 == 0))),
+        (
+            "resource.service.version",
+            words(all(), 2, |row| usize::from(mix(row).is_multiple_of(9))),
+        ),
         ("resource.k8s.pod.name", words(all(), 15, |row| place(row) / 2 * 3 + pod(row))),
         ("resource.host.name", words(all(), 15, |row| place(row) / 2 * 3 + pod(row))),
         ("resource.cloud.region", words(all(), 3, |row| dice(row) as usize)),

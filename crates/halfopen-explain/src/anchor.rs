@@ -106,7 +106,9 @@ impl Requests {
                 weight: spans.weight[row],
             });
         }
-        requests.all.sort_by_key(|request| (request.start, request.trace));
+        requests
+            .all
+            .sort_by_key(|request| (request.start, spans.trace_ids[request.trace as usize]));
         requests
     }
 }

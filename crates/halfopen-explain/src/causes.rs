@@ -66,7 +66,7 @@ impl<'w, 'a> Workshop<'w, 'a> {
         let group_min = GROUP_MIN.max((total as f64 * GROUP_SHARE_MIN).ceil() as u64);
         let (mut drafts, mut coincidences) = (Vec::new(), Vec::new());
         let mut rest = Bits::new(self.cohorts.slots());
-        for (site, slots) in origin::by_site(self.origins) {
+        for (site, slots) in origin::by_site(self.spans, self.origins) {
             let group = Bits::of(self.cohorts.slots(), slots.iter().copied());
             if group.count() < group_min {
                 rest.add(&group);

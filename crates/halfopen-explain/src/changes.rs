@@ -17,6 +17,7 @@ use crate::anchor::Requests;
 use crate::difference::significance::Sides;
 use crate::intern::{FoldMap, NONE};
 use crate::spans::Spans;
+use crate::tree::Forest;
 
 /// A change may be recorded so much later than it took effect: pipelines report when they are
 /// done, and an onset may be a minute wrong.
@@ -88,9 +89,9 @@ pub(crate) struct Judged {
 // ===== which changes are there? =====
 
 /// The rows of `changes`, and changes that show in the spans alone.
-pub(crate) fn collect(spans: &Spans<'_>, rows: &[RecordBatch]) -> Vec<Change> {
+pub(crate) fn collect(spans: &Spans<'_>, forest: &Forest, rows: &[RecordBatch]) -> Vec<Change> {
     let mut found: Vec<Change> = rows.iter().flat_map(recorded).collect();
-    for seen in first_seen(spans) {
+    for seen in first_seen(spans, forest) {
         let known = found.iter().any(|change| {
             let version = change.version.as_deref();
             change.service == seen.service
@@ -143,19 +144,19 @@ fn see<K: Ord>(sights: &mut BTreeMap<K, Sight>, key: K, at: i64) {
 
 /// Versions of a service that were first seen after others of it, and new instances of known
 /// versions.
-fn first_seen(spans: &Spans<'_>) -> Vec<Change> {
+fn first_seen(spans: &Spans<'_>, forest: &Forest) -> Vec<Change> {
     let mut versions: BTreeMap<[u32; 2], Sight> = BTreeMap::new();
     let mut instances: BTreeMap<[u32; 3], Sight> = BTreeMap::new();
-    for row in visits(spans) {
-        let key = [spans.service[row], spans.version[row], spans.instance[row]];
+    let visits = visits(spans, forest);
+    for (key, start) in &visits {
         if key[1] != NONE {
-            see(&mut versions, [key[0], key[1]], spans.start[row]);
+            see(&mut versions, [key[0], key[1]], *start);
         }
         if key[2] != NONE {
-            see(&mut instances, key, spans.start[row]);
+            see(&mut instances, *key, *start);
         }
     }
-    let is_new = newness(spans, versions.values().chain(instances.values()));
+    let is_new = newness(&visits, versions.values().chain(instances.values()));
     let text = |code: u32| (code != NONE).then(|| spans.words.text(code).to_owned());
     let change = |kind: &str, service: u32, version: u32, instance: u32, at: i64| Change {
         id: None,
@@ -183,29 +184,39 @@ fn first_seen(spans: &Spans<'_>) -> Vec<Change> {
     found
 }
 
-/// One row for each visit of a trace to a service: further spans of it are no further chance to
-/// meet another version or instance.
-fn visits<'s>(spans: &'s Spans<'_>) -> impl Iterator<Item = usize> + 's {
-    let mut last: FoldMap<u32, u32> = FoldMap::default();
-    let is_first = move |row: &usize| {
-        let before = last.insert(spans.service[*row], spans.trace[*row]);
-        before != Some(spans.trace[*row])
-    };
-    (0..spans.baseline_from).filter(is_first)
+/// A visit of a trace to a service: service, version, instance, and when.
+type Visit = ([u32; 3], i64);
+
+/// All visits: further spans in one place are no further chance to meet another version.
+fn visits(spans: &Spans<'_>, forest: &Forest) -> Vec<Visit> {
+    let mut visits: Vec<Visit> = Vec::with_capacity(spans.baseline_from / 2);
+    for trace in 0..forest.traces() {
+        let begin = visits.len();
+        for row in forest.rows(trace).iter().map(|row| *row as usize) {
+            let key = [spans.service[row], spans.version[row], spans.instance[row]];
+            let known = visits[begin..].iter_mut().find(|(known, _)| *known == key);
+            match known {
+                _ if row >= spans.baseline_from => {}
+                Some((_, start)) => *start = (*start).min(spans.start[row]),
+                None => visits.push((key, spans.start[row])),
+            }
+        }
+    }
+    visits
 }
 
 /// Whether something was first seen too late to have been there before: judged by the visits
 /// to its service before and since.
 fn newness<'s>(
-    spans: &Spans<'_>,
+    visits: &[Visit],
     sights: impl Iterator<Item = &'s Sight>,
 ) -> impl Fn(u32, &Sight) -> bool {
     let mut starts: BTreeMap<u32, Vec<i64>> = BTreeMap::new();
-    let first = (0..spans.baseline_from).map(|row| spans.start[row]).min().unwrap_or(0);
-    // Only when something appeared at all later than the first span is it worth sorting.
+    let first = visits.iter().map(|(_, start)| *start).min().unwrap_or(0);
+    // Only when something appeared later than the first span is it worth sorting.
     if sights.into_iter().any(|sight| sight.at > first) {
-        for row in visits(spans) {
-            starts.entry(spans.service[row]).or_default().push(spans.start[row]);
+        for ([service, _, _], start) in visits {
+            starts.entry(*service).or_default().push(*start);
         }
         starts.values_mut().for_each(|starts| starts.sort_unstable());
     }

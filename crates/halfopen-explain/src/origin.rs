@@ -176,12 +176,15 @@ fn leave_out_later(
 }
 
 /// Groups slots of failing requests by the place in which they failed, the largest group first.
-pub(crate) fn by_site(origins: &[Origin]) -> Vec<(Site, Vec<usize>)> {
+pub(crate) fn by_site(spans: &Spans<'_>, origins: &[Origin]) -> Vec<(Site, Vec<usize>)> {
     let mut groups: BTreeMap<Site, Vec<usize>> = BTreeMap::new();
     for (slot, origin) in origins.iter().enumerate() {
         groups.entry(origin.site).or_default().push(slot);
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
-    groups.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then(a.0.cmp(&b.0)));
+    groups.sort_by_cached_key(|(site, slots)| {
+        let texts = site.map(|code| spans.words.text(code).to_owned());
+        (std::cmp::Reverse(slots.len()), texts)
+    });
     groups
 }

@@ -99,7 +99,7 @@ pub fn why(question: &WhyQuestion, evidence: &WhyEvidence) -> WhyAnswer {
     sides.fill(&mut answer, &requests, &chosen.members);
     answer.verdict = verdict_before(&mut answer, &sides, service, &chosen.members);
     if answer.verdict == Verdict::Unexplained {
-        let changes = changes::collect(&spans, &evidence.changes);
+        let changes = changes::collect(&spans, &forest, &evidence.changes);
         explain(&mut answer, &mut spans, &forest, &requests, &sides, &changes);
         let likely = |cause: &Cause| cause.strength >= Strength::Likely;
         if answer.causes.iter().any(likely) {

@@ -135,17 +135,15 @@ fn two_causes_at_once() {
     check(
         &pod_and_tenant(1),
         expect![[r#"
-        Explained: gateway POST /checkout: 605 of 2802
-          strong: pricing | pricing/handle | HTTP 500: connection refused
-            when pricing resource.k8s.pod.name=pricing-1.4.0-0
-              = pricing resource.service.instance.id=pricing/1.4.0/0
-              = pricing resource.host.name=node-pricing-1.4.0-0
-          strong: inventory | inventory/handle | HTTP 500: unknown warehouse
-            when gateway span.app.tenant=tenant-7
-          not restart gateway 1.4.0 gateway/1.4.0/0 at 2026-11-20T14:00:02Z: 13.2 % of requests with it fail, 16.2 % of those without
-          not restart gateway 1.4.0 gateway/1.4.0/0 at 2026-11-20T14:00:02Z: 9.5 % of requests with it fail, 8.2 % of those without
-          gap card-gateway sends no spans, its 1 caller does
-          gap nothing before the window to compare it with"#]],
+            Explained: gateway POST /checkout: 605 of 2802
+              strong: pricing | pricing/handle | HTTP 500: connection refused
+                when pricing resource.k8s.pod.name=pricing-1.4.0-0
+                  = pricing resource.service.instance.id=pricing/1.4.0/0
+                  = pricing resource.host.name=node-pricing-1.4.0-0
+              strong: inventory | inventory/handle | HTTP 500: unknown warehouse
+                when gateway span.app.tenant=tenant-7
+              gap card-gateway sends no spans, its 1 caller does
+              gap nothing before the window to compare it with"#]],
     );
 }
 
@@ -154,12 +152,12 @@ fn background_noise_has_no_cause() {
     check(
         &noisy(1),
         expect![[r#"
-        Unexplained: gateway POST /checkout: 20 of 2814
-          weak: gateway | POST /checkout | HTTP 500: unexpected end of file
-          weak: checkout | checkout/handle | HTTP 500: unexpected end of file
-          weak: payment | payment/handle | HTTP 500: unexpected end of file
-          gap card-gateway sends no spans, its 1 caller does
-          gap nothing before the window to compare it with"#]],
+            Unexplained: gateway POST /checkout: 20 of 2814
+              weak: checkout | checkout/handle | HTTP 500: unexpected end of file
+              weak: gateway | POST /checkout | HTTP 500: unexpected end of file
+              weak: payment | payment/handle | HTTP 500: unexpected end of file
+              gap card-gateway sends no spans, its 1 caller does
+              gap nothing before the window to compare it with"#]],
     );
 }
 

@@ -92,6 +92,9 @@ impl Items {
         spans.words = words;
         let support = u64::from(support_min);
         second.list.retain(|item| item.set.common(&cohorts.failing) >= support);
+        // By name, so that the order in which rows came cannot decide between equals.
+        let texts = |item: &Item| item.key.map(|code| spans.words.text(code).to_owned());
+        second.list.sort_by_cached_key(texts);
         Items { list: second.list, tried: second.tried }
     }
 }

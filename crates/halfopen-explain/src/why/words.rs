@@ -203,7 +203,7 @@ impl Teller<'_, '_> {
         let here =
             |slot: usize| draft.site.is_none_or(|site| self.workshop.origins[slot].site == site);
         let place = |(slot, request): &(usize, &Request)| {
-            (!here(*slot), !whole(request), request.start, request.trace)
+            (!here(*slot), !whole(request), request.start, self.trace(request))
         };
         requests.min_by_key(place).map(|(_, request)| request)
     }
@@ -222,7 +222,7 @@ impl Teller<'_, '_> {
         };
         let place = |(slot, request): &(usize, &Request)| {
             let called = called.as_ref().is_some_and(|called| called.has(*slot));
-            (!called, request.start.abs_diff(example.start), request.trace)
+            (!called, request.start.abs_diff(example.start), self.trace(request))
         };
         candidates.filter(same).min_by_key(place).map(|(_, request)| request)
     }
