@@ -76,16 +76,23 @@ impl Words {
     #[inline]
     pub(crate) fn set(&mut self, row: usize, text: &[u8]) -> bool {
         let Some(number) = self.number(text) else { return false };
+        self.set_number(row, number);
+        true
+    }
+
+    /// Sets the row to the text with this number, which [`Words::number`] gave.
+    #[inline]
+    pub(crate) fn set_number(&mut self, row: usize, number: u32) {
         while self.keys.len() < row {
             self.keys.push(NULL);
         }
         self.keys.push(number as i32);
-        true
     }
 
-    /// Neighbouring rows often have the same text: comparing is cheaper than hashing.
+    /// The number of a text; `None` when it is not UTF-8. Neighbouring rows often have the same
+    /// text: comparing is cheaper than hashing.
     #[inline]
-    fn number(&mut self, text: &[u8]) -> Option<u32> {
+    pub(crate) fn number(&mut self, text: &[u8]) -> Option<u32> {
         if let Some(last) = self.keys.last()
             && *last >= 0
             && self.dictionary.texts.get(*last as usize) == text

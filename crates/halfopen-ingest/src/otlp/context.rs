@@ -12,9 +12,14 @@ use crate::otlp::base64_text;
 use crate::wire::{Reader, WireError};
 
 /// Contexts remembered between batches. Beyond, all are forgotten: they are quickly read again.
-const CONTEXTS_MAX: usize = 4_096;
+const CONTEXTS_MAX: usize = 1_024;
 /// Memory of the contexts remembered between batches.
 const CONTEXTS_BYTES_MAX: usize = 16 << 20;
+
+/// Problems of one resource and scope that are told apart; the others look the same.
+const PROBLEMS_MAX: usize = 8;
+/// Correlation ids of one resource and scope. Every row carries them.
+const IDS_MAX: usize = 16;
 
 /// The parts that the items of one `ScopeSpans` (or its like) have in common, as they stand on
 /// the wire.
@@ -22,8 +27,30 @@ const CONTEXTS_BYTES_MAX: usize = 16 << 20;
 pub(crate) struct ContextParts<'a> {
     pub(crate) resource: &'a [u8],
     pub(crate) resource_schema_url: &'a [u8],
+    /// Hash of the two above: a large resource may have many scopes.
+    pub(crate) resource_hash: u128,
     pub(crate) scope: &'a [u8],
     pub(crate) scope_schema_url: &'a [u8],
+}
+
+impl<'a> ContextParts<'a> {
+    /// A resource, still without a scope.
+    pub(crate) fn of_resource(resource: &'a [u8], resource_schema_url: &'a [u8]) -> Self {
+        let resource_hash = hash_both(xxh3_128(resource), xxh3_128(resource_schema_url));
+        ContextParts { resource, resource_schema_url, resource_hash, ..ContextParts::default() }
+    }
+
+    fn hash(&self) -> u128 {
+        let scope_hash = hash_both(xxh3_128(self.scope), xxh3_128(self.scope_schema_url));
+        hash_both(self.resource_hash, scope_hash)
+    }
+}
+
+fn hash_both(first: u128, second: u128) -> u128 {
+    let mut bytes = [0; 32];
+    bytes[..16].copy_from_slice(&first.to_le_bytes());
+    bytes[16..].copy_from_slice(&second.to_le_bytes());
+    xxh3_128(&bytes)
 }
 
 /// All contexts that the rows of a builder refer to.
@@ -56,12 +83,7 @@ impl Contexts {
 
     /// The number of the context with these parts.
     pub(crate) fn find(&mut self, parts: &ContextParts<'_>, keys: &mut Keys, depth: usize) -> u32 {
-        let all = [parts.resource, parts.resource_schema_url, parts.scope, parts.scope_schema_url];
-        let mut hashes = [0; 64];
-        for (hash, part) in hashes.chunks_exact_mut(16).zip(all) {
-            hash.copy_from_slice(&xxh3_128(part).to_le_bytes());
-        }
-        let hash = xxh3_128(&hashes);
+        let hash = parts.hash();
         let contexts = &self.contexts;
         let same = |position: &u32| contexts[*position as usize].hash == hash;
         if let Some(position) = self.positions.find(hash as u64, same) {
@@ -89,10 +111,10 @@ fn build(parts: &ContextParts<'_>, hash: u128, keys: &mut Keys, depth_max: usize
     let context = Context { hash, ..Context::default() };
     let mut building = Building { context, keys, depth_max };
     if let Err(error) = building.resource(parts.resource) {
-        building.context.problems.push(format!("the resource: {error}"));
+        building.problem(format!("the resource: {error}"));
     }
     if let Err(error) = building.scope(parts.scope) {
-        building.context.problems.push(format!("the scope: {error}"));
+        building.problem(format!("the scope: {error}"));
     }
     let mut context = building.context;
     context.resource_schema_url = context.text("resource_schema_url", parts.resource_schema_url);
@@ -135,6 +157,12 @@ impl Building<'_> {
         Ok(())
     }
 
+    fn problem(&mut self, problem: String) {
+        if self.context.problems.len() < PROBLEMS_MAX {
+            self.context.problems.push(problem);
+        }
+    }
+
     fn add_to_series(&mut self, kind: &[u8], bytes: &[u8]) {
         let hash = xxh3_64(kind).wrapping_mul(3) ^ xxh3_64(bytes);
         self.context.series = self.context.series.wrapping_add(xxh3_64(&hash.to_le_bytes()));
@@ -153,7 +181,7 @@ impl Building<'_> {
         self.add_to_series(kind, message);
         if let Err(error) = self.try_attribute(owner, message) {
             let whose = String::from_utf8_lossy(kind);
-            self.context.problems.push(format!("an attribute of the {whose}: {error}"));
+            self.problem(format!("an attribute of the {whose}: {error}"));
         }
     }
 
@@ -164,7 +192,8 @@ impl Building<'_> {
             let mut found = FoundIds::default();
             found.add_value(name, value);
             let owned = |(id, value): (&str, &str)| (id.to_owned(), name.rank, value.to_owned());
-            self.context.ids.extend(found.each().map(owned));
+            let room = IDS_MAX - self.context.ids.len();
+            self.context.ids.extend(found.each().map(owned).take(room));
         }
         let context = &mut self.context;
         match (info.place, value) {

@@ -4,7 +4,7 @@ use halfopen_model::ValueType;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::row::set_word;
-use super::walk::{Level, Walk};
+use super::walk::{Level, Walk, has_field};
 use crate::columns::{Context, MetricsTable};
 use crate::wire::{Reader, WireValue};
 
@@ -37,6 +37,9 @@ pub(super) struct Metric<'a> {
     name: &'a [u8],
     description: &'a [u8],
     unit: &'a [u8],
+    /// Numbers of the three texts above in the dictionaries of their columns: a long text is
+    /// looked at once, not for every point. `None` for one that is not UTF-8.
+    numbers: [Option<u32>; 3],
     pub(super) metadata: Vec<&'a [u8]>,
     pub(super) kind: MetricKind,
     temporality: u64,
@@ -51,6 +54,7 @@ impl<'a> Metric<'a> {
             name: &[],
             description: &[],
             unit: &[],
+            numbers: [None; 3],
             metadata: Vec::new(),
             kind: MetricKind::Gauge,
             temporality: 0,
@@ -68,6 +72,15 @@ impl<'a> Metric<'a> {
             }
         }
         metric
+    }
+
+    /// Looks the texts up.
+    fn resolve(&mut self, table: &mut MetricsTable) {
+        self.numbers = [
+            table.name.number(self.name),
+            table.description.number(self.description),
+            table.unit.number(self.unit),
+        ];
     }
 
     /// Reads what stands beside the points: only sums and histograms have something there.
@@ -115,13 +128,17 @@ impl<'a> Metric<'a> {
         let MetricsTable { rows, .. } = table;
         let row = rows.count();
         let attributes = &mut rows.attributes;
-        set_word(&mut table.name, row, self.name, attributes, "name");
-        if !self.description.is_empty() {
-            let text = self.description;
-            set_word(&mut table.description, row, text, attributes, "description");
-        }
-        if !self.unit.is_empty() {
-            set_word(&mut table.unit, row, self.unit, attributes, "unit");
+        let texts = [
+            (&mut table.name, self.name, "name"),
+            (&mut table.description, self.description, "description"),
+            (&mut table.unit, self.unit, "unit"),
+        ];
+        for ((words, text, column), number) in texts.into_iter().zip(self.numbers) {
+            match number {
+                Some(_) if text.is_empty() && column != "name" => {}
+                Some(number) => words.set_number(row, number),
+                None => set_word(words, row, text, attributes, column),
+            }
         }
         table.kind.set(row, self.kind as u64);
         let is_unknown = self.temporality > 0 && !table.temporality.set(row, self.temporality - 1);
@@ -139,6 +156,7 @@ impl<'r> Walk<'_, 'r> {
     /// Makes rows of all points of a metric.
     pub(super) fn metric(&mut self, context: u32, message: &'r [u8]) {
         let mut metric = Metric::read(message);
+        metric.resolve(&mut self.tables.metrics);
         for field in [5, 7, 9, 10, 11] {
             let Some(kind) = MetricKind::of_field(field) else { continue };
             if !has_field(message, field) {
@@ -162,19 +180,5 @@ impl<'r> Walk<'_, 'r> {
     fn check(&mut self, message: &'r [u8]) {
         let nothing = Level { name: "metric", field: 0, is_container: false };
         self.each(nothing, message, &mut |_, _| {});
-    }
-}
-
-/// Whether a message has this field, whole or torn.
-fn has_field(message: &[u8], wanted: u32) -> bool {
-    use crate::wire::WireError;
-    let mut reader = Reader::new(message);
-    loop {
-        match reader.next() {
-            Ok(Some((field, _))) if field == wanted => return true,
-            Ok(Some(_)) => {}
-            Err(WireError::Torn { field, .. }) => return field == wanted,
-            Ok(None) | Err(_) => return false,
-        }
     }
 }

@@ -205,21 +205,16 @@ impl<'b, 'r> Walk<'b, 'r> {
             Signal::Logs => "resource_logs",
             Signal::Metrics => "resource_metrics",
         };
+        let of_resource = ContextParts::of_resource(resource, resource_schema_url);
         let level = Level { name, field: 2, is_container: true };
         self.each(level, message, &mut |walk, child| {
             let (scope, scope_schema_url) = head(child);
-            let parts = ContextParts { resource, resource_schema_url, scope, scope_schema_url };
-            walk.scope(&parts, child);
+            walk.scope(&ContextParts { scope, scope_schema_url, ..of_resource }, child);
         });
     }
 
     fn scope(&mut self, parts: &ContextParts<'r>, message: &'r [u8]) {
-        let Tables { contexts, keys, settings, .. } = &mut *self.tables;
-        let context = contexts.find(parts, keys, settings.depth_max);
-        for problem in contexts.get(context).problems.clone() {
-            let raw = [parts.resource, parts.scope].concat();
-            self.request.reject(self.tables, &raw, 0, &problem);
-        }
+        let context = self.context(parts, message);
         let (name, is_container) = match self.request.signal {
             Signal::Traces => ("scope_spans", false),
             Signal::Logs => ("scope_logs", false),
@@ -231,6 +226,23 @@ impl<'b, 'r> Walk<'b, 'r> {
             Signal::Logs => walk.row(item, |walk| walk.record(context, item)),
             Signal::Metrics => walk.metric(context, item),
         });
+    }
+
+    /// The context of the items in `message`. It holds a copy of the resource, so none is made
+    /// where no item will refer to it.
+    fn context(&mut self, parts: &ContextParts<'r>, message: &'r [u8]) -> u32 {
+        if self.reached().is_some() || !has_field(message, 2) {
+            return u32::MAX;
+        }
+        let Tables { contexts, keys, settings, .. } = &mut *self.tables;
+        let context = contexts.find(parts, keys, settings.depth_max);
+        if self.request.rejects < REJECTS_PER_REQUEST_MAX {
+            for problem in contexts.get(context).problems.clone() {
+                let raw = if problem.contains("the scope") { parts.scope } else { parts.resource };
+                self.request.reject(self.tables, raw, 0, &problem);
+            }
+        }
+        context
     }
 
     /// Calls `take` with every message in the field of `level`.
@@ -343,4 +355,17 @@ fn head(message: &[u8]) -> (&[u8], &[u8]) {
         }
     }
     (first, schema_url)
+}
+
+/// Whether a message has this field, whole or torn.
+pub(super) fn has_field(message: &[u8], wanted: u32) -> bool {
+    let mut reader = Reader::new(message);
+    loop {
+        match reader.next() {
+            Ok(Some((field, _))) if field == wanted => return true,
+            Ok(Some(_)) => {}
+            Err(WireError::Torn { field, .. }) => return field == wanted,
+            Ok(None) | Err(_) => return false,
+        }
+    }
 }
