@@ -2,10 +2,11 @@
 //!
 //! The context is the one of the request that this task works for
 //! ([`RequestContext::current`]), or begins here. The deadline is the earlier of the asker's and
-//! this client's own.
+//! this client's own. There is no timer here: each layer beneath that waits, waits no longer than
+//! the deadline, and one timer fewer per call is what that is worth.
 
 use crate::Chance;
-use crate::call::{Call, CallError, Refusal, RefusalReason, TimeoutKind};
+use crate::call::{Call, CallError, Refusal, RefusalReason};
 use crate::context::RequestContext;
 use crate::grant::Grant;
 use crate::telemetry::{Event, Meter};
@@ -14,7 +15,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 use tracing::Span;
@@ -68,20 +69,13 @@ where
             RequestContext::begin(&layer.chance).granted(grant)
         });
         let context = context.as_attempt(1).until(at + layer.deadline);
-        let after = context.remaining(at).unwrap_or(layer.deadline);
+        let until = context.deadline().unwrap_or(at + layer.deadline);
         let span = context.span(layer.meter.peer());
-        let inner = (!after.is_zero()).then(|| {
+        let inner = (until > at).then(|| {
             let _entered = span.enter();
             self.inner.call(Call { request, context, granted: 0, at })
         });
-        BeginFuture {
-            inner,
-            sleep: None,
-            until: at + after,
-            after,
-            span,
-            meter: layer.meter.clone(),
-        }
+        BeginFuture { inner, span, meter: layer.meter.clone() }
     }
 }
 
@@ -90,10 +84,6 @@ pin_project! {
     pub struct BeginFuture<F> {
         #[pin]
         inner: Option<F>,
-        #[pin]
-        sleep: Option<Sleep>,
-        until: Instant,
-        after: Duration,
         span: Span,
         meter: Meter,
     }
@@ -114,20 +104,6 @@ where
             let peer = this.meter.peer().clone();
             return Poll::Ready(Err(Refusal { peer, reason, retry_after: None }.into()));
         };
-        if let Poll::Ready(result) = inner.poll(cx) {
-            return Poll::Ready(result);
-        }
-        if this.sleep.is_none() {
-            this.sleep.set(Some(tokio::time::sleep_until(*this.until)));
-        }
-        let Some(sleep) = this.sleep.as_mut().as_pin_mut() else { return Poll::Pending };
-        if sleep.poll(cx).is_pending() {
-            return Poll::Pending;
-        }
-        this.inner.set(None);
-        let (kind, after) = (TimeoutKind::Deadline, *this.after);
-        this.meter.note(&Event::TimedOut { kind, after });
-        let peer = this.meter.peer().clone();
-        Poll::Ready(Err(CallError::TimedOut { peer, kind, after }))
+        inner.poll(cx)
     }
 }

@@ -114,13 +114,17 @@ struct Shared {
     meter: Meter,
     chance: Chance,
     origin: Instant,
+    /// Beyond every call when no call is slow.
+    slow_ns: u64,
 }
 
 impl Breaker {
     /// A closed breaker.
     pub fn new(settings: BreakerSettings, meter: Meter, chance: Chance) -> Breaker {
+        let slow_ns = settings.slow.map_or(u64::MAX, |slow| slow.as_nanos() as u64);
         let machine = Machine::new(settings);
-        Breaker(Arc::new(Shared { machine, meter, chance, origin: Instant::now() }))
+        let origin = Instant::now();
+        Breaker(Arc::new(Shared { machine, meter, chance, origin, slow_ns }))
     }
 
     /// What it is doing.
@@ -128,12 +132,15 @@ impl Breaker {
         self.0.machine.state()
     }
 
+    #[inline]
     fn admit(&self, now: Instant) -> Result<Pass, Refusal> {
         let now_ns = self.0.since_origin(now);
         let (answer, change) = self.0.machine.admit(now_ns);
         self.0.tell(change);
         match answer {
-            Ok(permit) => Ok(Pass { breaker: self.clone(), permit: Some(permit), started: now }),
+            Ok(permit) => {
+                Ok(Pass { breaker: self.clone(), permit: Some(permit), started_ns: now_ns })
+            }
             Err(refused) => {
                 self.0.meter.note(&Event::Refused { reason: refused.reason });
                 let peer = self.0.meter.peer().clone();
@@ -145,12 +152,13 @@ impl Breaker {
 }
 
 impl Shared {
+    #[inline]
     fn since_origin(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.origin).as_nanos() as u64
     }
 
-    fn is_slow(&self, took: Duration) -> bool {
-        self.machine.settings().slow.is_some_and(|slow| took >= slow)
+    fn is_slow(&self, took_ns: u64) -> bool {
+        took_ns >= self.slow_ns
     }
 
     fn tell(&self, change: Option<Change>) {
@@ -170,17 +178,16 @@ impl Shared {
 struct Pass {
     breaker: Breaker,
     permit: Option<Permit>,
-    started: Instant,
+    started_ns: u64,
 }
 
 impl Pass {
+    #[inline]
     fn finish(&mut self, failed: bool) {
         let Some(permit) = self.permit.take() else { return };
         let shared = &self.breaker.0;
-        let now = Instant::now();
-        let took = now.saturating_duration_since(self.started);
-        let slow = shared.is_slow(took);
-        let now_ns = shared.since_origin(now);
+        let now_ns = shared.since_origin(Instant::now());
+        let slow = shared.is_slow(now_ns.saturating_sub(self.started_ns));
         shared.tell(shared.machine.finish(permit, failed, slow, now_ns, &shared.chance));
     }
 }
@@ -190,8 +197,8 @@ impl Drop for Pass {
         let Some(permit) = self.permit else { return };
         let shared = &self.breaker.0;
         // A call that was given up after a long wait was slow, whatever would have come.
-        let waited = Instant::now().saturating_duration_since(self.started);
-        if shared.is_slow(waited) {
+        let now_ns = shared.since_origin(Instant::now());
+        if shared.is_slow(now_ns.saturating_sub(self.started_ns)) {
             self.finish(false);
         } else {
             shared.machine.forget(permit);

@@ -57,6 +57,7 @@ impl BudgetAccount {
     }
 
     /// A first attempt was made.
+    #[inline]
     pub fn deposit(&self) {
         if self.deposit == 0 {
             return;

@@ -144,7 +144,8 @@ where
         let fresh = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, fresh);
         let call = Some((inner, call));
-        BulkheadFuture { stage: Stage::Waiting { acquire, sleep, queued, call } }
+        let waiting = Box::pin(Waiting { acquire, sleep, queued, call });
+        BulkheadFuture { stage: Stage::Waiting { waiting } }
     }
 }
 
@@ -168,16 +169,21 @@ pin_project! {
 }
 
 pin_project! {
+    /// A call in the queue. On the heap, so that calls that find a place do not carry it.
+    struct Waiting<S, R> {
+        acquire: Acquire,
+        #[pin]
+        sleep: Sleep,
+        queued: Queued,
+        call: Option<(S, Call<R>)>,
+    }
+}
+
+pin_project! {
     #[project = StageProjection]
     enum Stage<S, R, F> {
         Running { #[pin] running: F, permit: Option<OwnedSemaphorePermit> },
-        Waiting {
-            acquire: Acquire,
-            #[pin]
-            sleep: Sleep,
-            queued: Queued,
-            call: Option<(S, Call<R>)>,
-        },
+        Waiting { waiting: Pin<Box<Waiting<S, R>>> },
         Refused { refusal: Option<Refusal> },
     }
 }
@@ -201,22 +207,22 @@ where
                     let Some(refusal) = refusal.take() else { return Poll::Pending };
                     return Poll::Ready(Err(refusal.into()));
                 }
-                StageProjection::Waiting { acquire, sleep, queued, call } => {
-                    if let Poll::Ready(permit) = acquire.as_mut().poll(cx) {
-                        let Some((mut inner, mut call)) = call.take() else {
-                            return Poll::Pending;
-                        };
-                        let now = Instant::now();
-                        let waited = now.saturating_duration_since(call.at);
-                        queued.0.0.meter.note(&Event::BulkheadQueued { waited });
-                        call.at = now;
-                        let running = inner.call(call);
-                        stage.set(Stage::Running { running, permit: permit.ok() });
-                        continue;
-                    }
-                    ready!(sleep.poll(cx));
-                    let refusal = queued.0.refuse(RefusalReason::QueueTime);
-                    return Poll::Ready(Err(refusal.into()));
+                StageProjection::Waiting { waiting } => {
+                    let waiting = waiting.as_mut().project();
+                    let Poll::Ready(permit) = waiting.acquire.as_mut().poll(cx) else {
+                        ready!(waiting.sleep.poll(cx));
+                        let refusal = waiting.queued.0.refuse(RefusalReason::QueueTime);
+                        return Poll::Ready(Err(refusal.into()));
+                    };
+                    let Some((mut inner, mut call)) = waiting.call.take() else {
+                        return Poll::Pending;
+                    };
+                    let now = Instant::now();
+                    let waited = now.saturating_duration_since(call.at);
+                    waiting.queued.0.0.meter.note(&Event::BulkheadQueued { waited });
+                    call.at = now;
+                    let running = inner.call(call);
+                    stage.set(Stage::Running { running, permit: permit.ok() });
                 }
             }
         }

@@ -17,6 +17,7 @@ pub use trace::TraceContext;
 use crate::grant::Grant;
 use crate::{Chance, Reserve};
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::futures::TaskLocalFuture;
 use tokio::time::Instant;
@@ -29,7 +30,8 @@ tokio::task_local! {
 #[derive(Clone, Debug)]
 pub struct RequestContext {
     id: RequestId,
-    trace: Option<TraceContext>,
+    /// Shared, because most contexts are clones, and most of those are never written down.
+    trace: Option<Arc<TraceContext>>,
     deadline: Option<Instant>,
     attempt: u32,
     grant: Option<Grant>,
@@ -47,6 +49,7 @@ impl RequestContext {
     }
 
     /// The context of the request that this task works for.
+    #[inline]
     pub fn current() -> Option<RequestContext> {
         CURRENT.try_with(RequestContext::clone).ok()
     }
@@ -69,53 +72,61 @@ impl RequestContext {
 
     /// W3C trace context, as it came.
     pub fn trace(&self) -> Option<&TraceContext> {
-        self.trace.as_ref()
+        self.trace.as_deref()
     }
 
     /// When the asker stops waiting.
+    #[inline]
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
     /// Time left; `None` when nobody set a deadline, zero when it has passed.
+    #[inline]
     pub fn remaining(&self, now: Instant) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(now))
     }
 
     /// Whether the asker no longer waits, so that any work is for nobody.
+    #[inline]
     pub fn is_spent(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     /// Which attempt of its caller this is; the first is 1.
+    #[inline]
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 
     /// The retries this request may still make, itself and below.
+    #[inline]
     pub fn grant(&self) -> Option<&Grant> {
         self.grant.as_ref()
     }
 
     /// With this trace context.
     pub fn traced(mut self, trace: Option<TraceContext>) -> RequestContext {
-        self.trace = trace;
+        self.trace = trace.map(Arc::new);
         self
     }
 
     /// With a deadline no later than `deadline`: one that came earlier stays.
+    #[inline]
     pub fn until(mut self, deadline: Instant) -> RequestContext {
         self.deadline = Some(self.deadline.map_or(deadline, |known| known.min(deadline)));
         self
     }
 
     /// As attempt number `attempt` of its caller.
+    #[inline]
     pub fn as_attempt(mut self, attempt: u32) -> RequestContext {
         self.attempt = attempt.max(1);
         self
     }
 
     /// With this retry budget.
+    #[inline]
     pub fn granted(mut self, grant: Option<Grant>) -> RequestContext {
         self.grant = grant;
         self
@@ -123,6 +134,7 @@ impl RequestContext {
 
     /// How long a call made now may take: no longer than `own`, and no longer than what remains
     /// minus what the way back needs. `None` when no time is left for a call.
+    #[inline]
     pub fn child_timeout(
         &self,
         own: Duration,

@@ -48,15 +48,20 @@ impl Grant {
     }
 
     /// Takes out what a call may use below, by [`share`]. The caller gives back what returns.
+    #[inline]
     pub fn lend(&self) -> u32 {
-        let step = |left: u32| Some(left - share(left));
+        let step = |left: u32| (share(left) > 0).then(|| left - share(left));
         let before = self.0.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, step);
         before.map_or(0, share)
     }
 
     /// Puts back what an answer returned: never more than was lent, whatever the answer says.
+    #[inline]
     pub fn give_back(&self, lent: u32, returned: u32) {
-        self.0.left.fetch_add(returned.min(lent), Ordering::AcqRel);
+        let returned = returned.min(lent);
+        if returned > 0 {
+            self.0.left.fetch_add(returned, Ordering::AcqRel);
+        }
     }
 
     /// Splits all that is left over `parts` calls that run side by side; the first parts get the
@@ -90,6 +95,7 @@ impl Drop for Pool {
 
 /// What of `left` a call is lent: the smaller half. The larger half stays here, because a hop
 /// that does not know of the grant, or never answers, returns nothing of it.
+#[inline]
 pub fn share(left: u32) -> u32 {
     left / 2
 }

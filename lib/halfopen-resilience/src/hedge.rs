@@ -96,16 +96,14 @@ where
             let second = Call { request, context: call.context.clone(), granted: 0, at: call.at };
             Some(Plan { second, next: self.inner.clone(), shared: shared.clone() })
         });
+        let again = plan.map(|plan| {
+            let until = plan.second.at + plan.shared.settings.delay;
+            let sleep = tokio::time::sleep_until(until);
+            let meter = plan.shared.meter.clone();
+            Box::pin(Again { second: None, sleep, plan: Some(plan), meter, first_was: None })
+        });
         let first = Some(self.inner.call(call));
-        HedgeFuture {
-            first,
-            second: None,
-            sleep: None,
-            plan,
-            protocol: self.protocol.clone(),
-            last: None,
-            hedged: None,
-        }
+        HedgeFuture { first, again, protocol: self.protocol.clone() }
     }
 }
 
@@ -134,6 +132,24 @@ impl<S, R> Plan<S, R> {
 }
 
 pin_project! {
+    /// The second request, planned or under way. On the heap, so that a stack without hedging
+    /// does not carry it through every call.
+    struct Again<S, R>
+    where
+        S: Service<Call<R>>,
+    {
+        #[pin]
+        second: Option<S::Future>,
+        #[pin]
+        sleep: Sleep,
+        plan: Option<Plan<S, R>>,
+        meter: Meter,
+        // The first answer, when it was bad and the second is still awaited.
+        first_was: Option<Result<S::Response, S::Error>>,
+    }
+}
+
+pin_project! {
     /// A call that may be asked twice.
     pub struct HedgeFuture<S, P, R>
     where
@@ -141,14 +157,8 @@ pin_project! {
     {
         #[pin]
         first: Option<S::Future>,
-        #[pin]
-        second: Option<S::Future>,
-        #[pin]
-        sleep: Option<Sleep>,
-        plan: Option<Plan<S, R>>,
+        again: Option<Pin<Box<Again<S, R>>>>,
         protocol: P,
-        last: Option<Result<S::Response, S::Error>>,
-        hedged: Option<Meter>,
     }
 }
 
@@ -161,45 +171,42 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if let Some(Poll::Ready(result)) = this.first.as_mut().as_pin_mut().map(|f| f.poll(cx)) {
+        let first = this.first.as_mut().as_pin_mut().map(|first| first.poll(cx));
+        let Some(again) = this.again.as_mut() else {
+            return first.unwrap_or(Poll::Pending);
+        };
+        let mut again = again.as_mut().project();
+        if let Some(Poll::Ready(result)) = first {
             // A bad first answer waits for the second, if that was asked.
-            if this.second.is_none() || is_good(this.protocol, &result) {
+            if again.second.is_none() || is_good(this.protocol, &result) {
                 return Poll::Ready(result);
             }
             this.first.set(None);
-            *this.last = Some(result);
+            *again.first_was = Some(result);
         }
-        if let Some(plan) = this.plan.as_mut() {
-            if this.sleep.is_none() {
-                let delay = plan.shared.settings.delay;
-                this.sleep.set(Some(tokio::time::sleep_until(plan.second.at + delay)));
-            }
-            let is_slow =
-                this.sleep.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_ready());
-            let is_ready = is_slow && matches!(plan.next.poll_ready(cx), Poll::Ready(Ok(())));
-            if let Some(plan) = is_ready.then(|| this.plan.take()).flatten() {
-                *this.hedged = Some(plan.shared.meter.clone());
-                this.second.set(ask_again(plan));
-            }
+        let is_ready = |plan: &mut Plan<S, R>, cx: &mut Context<'_>| {
+            matches!(plan.next.poll_ready(cx), Poll::Ready(Ok(())))
+        };
+        if again.plan.is_some()
+            && again.sleep.as_mut().poll(cx).is_ready()
+            && again.plan.as_mut().is_some_and(|plan| is_ready(plan, cx))
+            && let Some(plan) = again.plan.take()
+        {
+            again.second.set(ask_again(plan));
         }
-        match this.second.as_mut().as_pin_mut().map(|second| second.poll(cx)) {
-            Some(Poll::Ready(result)) => {
-                this.second.set(None);
-                let is_last = this.first.is_none();
-                if is_good(this.protocol, &result) {
-                    if let Some(meter) = this.hedged.as_ref() {
-                        meter.note(&Event::HedgeWon);
-                    }
-                    return Poll::Ready(result);
-                }
-                // The first may still do better.
-                if is_last {
-                    Poll::Ready(this.last.take().unwrap_or(result))
-                } else {
-                    Poll::Pending
-                }
-            }
-            Some(Poll::Pending) | None => Poll::Pending,
+        let Some(Poll::Ready(result)) = again.second.as_mut().as_pin_mut().map(|f| f.poll(cx))
+        else {
+            return Poll::Pending;
+        };
+        again.second.set(None);
+        if is_good(this.protocol, &result) {
+            again.meter.note(&Event::HedgeWon);
+            return Poll::Ready(result);
+        }
+        // The first may still do better, or was as bad.
+        match (this.first.is_some(), again.first_was.take()) {
+            (true, _) => Poll::Pending,
+            (false, was) => Poll::Ready(was.unwrap_or(result)),
         }
     }
 }

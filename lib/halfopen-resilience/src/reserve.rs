@@ -21,8 +21,10 @@ impl Default for Reserve {
 
 impl Reserve {
     /// What of `remaining` may be used.
+    #[inline]
     pub fn of(&self, remaining: Duration) -> Duration {
-        let kept = remaining.mul_f64(self.share.clamp(0.0, 1.0)).max(self.least);
+        let share_ns = remaining.as_nanos() as f64 * self.share.clamp(0.0, 1.0);
+        let kept = Duration::from_nanos(share_ns as u64).max(self.least);
         remaining.saturating_sub(kept)
     }
 }

@@ -12,7 +12,7 @@ mod backoff;
 pub use backoff::Backoff;
 
 use crate::budget::{BudgetAccount, RetryBudget};
-use crate::call::{Call, CallError};
+use crate::call::{Call, CallError, TimeoutKind};
 use crate::context::RequestContext;
 use crate::grant::{self, Grant};
 use crate::protocol::{self, Badness, Protocol, Verdict};
@@ -21,7 +21,7 @@ use crate::{Chance, Reserve};
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
@@ -90,19 +90,29 @@ impl<P> RetryLayer<P> {
     }
 }
 
-impl<S, P: Clone> Layer<S> for RetryLayer<P> {
+impl<S: Clone, P: Clone> Layer<S> for RetryLayer<P> {
     type Service = RetryService<S, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RetryService { inner, shared: self.shared.clone(), protocol: self.protocol.clone() }
+        let template = Mutex::new(inner.clone());
+        let kept = Arc::new(Kept { shared: self.shared.clone(), template });
+        RetryService { inner, kept, protocol: self.protocol.clone() }
     }
+}
+
+/// What a call takes along for the case that it must be tried again.
+#[derive(Debug)]
+struct Kept<S> {
+    shared: Arc<Shared>,
+    /// Cloned for a retry only: cloning a client for each call costs more than all else here.
+    template: Mutex<S>,
 }
 
 /// A service that tries again.
 #[derive(Clone, Debug)]
 pub struct RetryService<S, P> {
     inner: S,
-    shared: Arc<Shared>,
+    kept: Arc<Kept<S>>,
     protocol: P,
 }
 
@@ -120,73 +130,34 @@ where
     }
 
     fn call(&mut self, call: Call<R>) -> Self::Future {
-        let settings = &self.shared.settings;
+        let shared = &self.kept.shared;
+        let settings = &shared.settings;
         let started = call.at;
-        self.shared.account.deposit();
+        shared.account.deposit();
         let is_repeatable = self.protocol.is_repeatable(&call.request);
         let wants_copy = settings.attempts_max > 1;
         let copy = wants_copy.then(|| self.protocol.copy(&call.request)).flatten();
         let context = call.context.clone();
-        let mut pool = match context.grant() {
-            Some(grant) => Pool::Shared(grant.clone()),
-            None => Pool::Own(settings.grant),
-        };
-        let lent = pool.lend();
-        // The clone is not ready; only a retry needs it, and makes it ready then.
-        let next = self.inner.clone();
+        let mut own = settings.grant;
+        let lent = context.grant().map_or_else(|| lend_own(&mut own), Grant::lend);
         let running = self.inner.call(Call { granted: lent, ..call });
-        RetryFuture {
-            stage: Stage::Running { running },
-            next,
-            shared: self.shared.clone(),
-            protocol: self.protocol.clone(),
-            book: Book { pool, lent, attempt: 1, started, context, is_repeatable, copy },
-        }
+        let book = Book { own, lent, attempt: 1, started, context, is_repeatable, copy };
+        let (kept, protocol) = (self.kept.clone(), self.protocol.clone());
+        RetryFuture { stage: Stage::Running { running }, kept, protocol, book }
     }
 }
 
-/// The travelling budget as this call sees it: shared with others of the same request, or, when
-/// the request begins here, nobody else's.
-#[derive(Debug)]
-enum Pool {
-    Shared(Grant),
-    Own(u32),
-}
-
-impl Pool {
-    fn take(&mut self) -> bool {
-        match self {
-            Pool::Shared(grant) => grant.take(),
-            Pool::Own(left) if *left > 0 => {
-                *left -= 1;
-                true
-            }
-            Pool::Own(_) => false,
-        }
-    }
-
-    fn lend(&mut self) -> u32 {
-        match self {
-            Pool::Shared(grant) => grant.lend(),
-            Pool::Own(left) => {
-                let lent = grant::share(*left);
-                *left -= lent;
-                lent
-            }
-        }
-    }
-
-    fn give_back(&mut self, lent: u32, returned: u32) {
-        match self {
-            Pool::Shared(grant) => grant.give_back(lent, returned),
-            Pool::Own(left) => *left += returned.min(lent),
-        }
-    }
+fn lend_own(left: &mut u32) -> u32 {
+    let lent = grant::share(*left);
+    *left -= lent;
+    lent
 }
 
 /// What is remembered of a call from one attempt to the next.
 struct Book<R> {
-    pool: Pool,
+    /// The travelling budget when the request begins here, nobody else's; otherwise it is in the
+    /// context, shared with other calls for the same request.
+    own: u32,
     lent: u32,
     attempt: u32,
     started: Instant,
@@ -202,9 +173,8 @@ pin_project! {
         S: Service<Call<R>>,
     {
         #[pin]
-        stage: Stage<S::Future>,
-        next: S,
-        shared: Arc<Shared>,
+        stage: Stage<S, S::Future>,
+        kept: Arc<Kept<S>>,
         protocol: P,
         book: Book<R>,
     }
@@ -212,27 +182,28 @@ pin_project! {
 
 pin_project! {
     #[project = StageProjection]
-    enum Stage<F> {
+    enum Stage<S, F> {
         Running { #[pin] running: F },
         Pausing { #[pin] sleep: Sleep },
-        Readying,
+        Readying { next: S, #[pin] sleep: Option<Sleep> },
     }
 }
 
 impl<S, P, R, A, E> Future for RetryFuture<S, P, R>
 where
-    S: Service<Call<R>, Response = A, Error = CallError<E>>,
+    S: Service<Call<R>, Response = A, Error = CallError<E>> + Clone,
     P: Protocol<R, A, E>,
 {
     type Output = Result<A, CallError<E>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        let shared = &this.kept.shared;
         loop {
             match this.stage.as_mut().project() {
                 StageProjection::Running { running } => {
                     let result = ready!(running.poll(cx));
-                    match this.book.weigh(&result, this.protocol, this.shared) {
+                    match this.book.weigh(&result, this.protocol, shared) {
                         None => return Poll::Ready(result),
                         Some(pause) => {
                             let sleep = tokio::time::sleep(pause);
@@ -242,15 +213,23 @@ where
                 }
                 StageProjection::Pausing { sleep } => {
                     ready!(sleep.poll(cx));
-                    this.stage.set(Stage::Readying);
+                    let template = &this.kept.template;
+                    let next = template.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    let sleep = this.book.context.deadline().map(tokio::time::sleep_until);
+                    this.stage.set(Stage::Readying { next, sleep });
                 }
-                StageProjection::Readying => {
-                    ready!(this.next.poll_ready(cx))?;
-                    let Some(call) = this.book.next_call(this.protocol, this.shared) else {
+                StageProjection::Readying { next, sleep } => {
+                    let Poll::Ready(ready) = next.poll_ready(cx) else {
+                        let Some(sleep) = sleep.as_pin_mut() else { return Poll::Pending };
+                        ready!(sleep.poll(cx));
+                        return Poll::Ready(Err(this.book.too_late(shared)));
+                    };
+                    ready?;
+                    let Some(call) = this.book.next_call(this.protocol, shared) else {
                         // `weigh` decides for a retry only when there is a copy.
                         return Poll::Pending;
                     };
-                    let running = this.next.call(call);
+                    let running = next.call(call);
                     this.stage.set(Stage::Running { running });
                 }
             }
@@ -307,8 +286,22 @@ impl<R> Book<R> {
             // No answer: whoever was reached may have spent all of it.
             (Err(_), _) => 0,
         };
-        self.pool.give_back(self.lent, returned);
+        self.give_back(self.lent, returned);
         self.lent = 0;
+    }
+
+    fn take(&mut self) -> bool {
+        match self.context.grant() {
+            Some(grant) => grant.take(),
+            None => self.own.checked_sub(1).map(|rest| self.own = rest).is_some(),
+        }
+    }
+
+    fn give_back(&mut self, lent: u32, returned: u32) {
+        match self.context.grant() {
+            Some(grant) => grant.give_back(lent, returned),
+            None => self.own += returned.min(lent),
+        }
     }
 
     /// Both budgets are asked last, so that nothing is taken for a retry that is denied anyway.
@@ -333,11 +326,11 @@ impl<R> Book<R> {
         if usable.is_some_and(|usable| usable <= pause) {
             return Err(DenyReason::Deadline);
         }
-        if !self.pool.take() {
+        if !self.take() {
             return Err(DenyReason::TravellingBudget);
         }
         if !shared.account.withdraw(now) {
-            self.pool.give_back(1, 1);
+            self.give_back(1, 1);
             return Err(DenyReason::ClientBudget);
         }
         Ok(pause)
@@ -353,9 +346,20 @@ impl<R> Book<R> {
         if self.attempt < shared.settings.attempts_max {
             self.copy = protocol.copy(&request);
         }
-        self.lent = self.pool.lend();
+        let grant = self.context.grant();
+        self.lent = grant.map_or_else(|| lend_own(&mut self.own), Grant::lend);
         let context = self.context.clone().as_attempt(self.attempt);
         Some(Call { request, context, granted: self.lent, at: Instant::now() })
+    }
+
+    /// The deadline passed while what is beneath was not ready for another try.
+    fn too_late<E>(&self, shared: &Shared) -> CallError<E> {
+        let deadline = self.context.deadline().unwrap_or(self.started);
+        let after = deadline.saturating_duration_since(self.started);
+        let kind = TimeoutKind::Deadline;
+        shared.meter.note(&Event::TimedOut { kind, after });
+        self.end(Some(Verdict::Bad(Badness::retryable("timeout"))), shared);
+        CallError::TimedOut { peer: shared.meter.peer().clone(), kind, after }
     }
 
     fn end(&self, verdict: Option<Verdict>, shared: &Shared) -> Option<Duration> {

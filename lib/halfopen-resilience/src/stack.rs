@@ -270,7 +270,7 @@ pub type ClientService<S, P> = BeginService<RetryService<HedgeService<Guarded<S,
 pub type Guarded<S, P> =
     BulkheadService<LimitService<BreakerService<TimeoutService<SendService<S, P>, P>, P>>>;
 
-impl<S, P: Clone> Layer<S> for ClientLayers<P> {
+impl<S: Clone, P: Clone> Layer<S> for ClientLayers<P> {
     type Service = ClientService<S, P>;
 
     fn layer(&self, inner: S) -> Self::Service {

@@ -49,6 +49,7 @@ impl Meter {
     }
 
     /// Who is called.
+    #[inline]
     pub fn peer(&self) -> &Arc<str> {
         &self.0.peer
     }
@@ -64,11 +65,13 @@ impl Meter {
     }
 
     /// Whether somebody besides the counters listens.
+    #[inline]
     pub(crate) fn is_observed(&self) -> bool {
         self.0.observer.is_some()
     }
 
     /// Counts an event that happens on every call, and tells the observer only.
+    #[inline]
     pub(crate) fn tick(&self, event: &Event<'_>) {
         self.0.counts[event.name() as usize].fetch_add(1, Ordering::Relaxed);
         if let Some(observer) = &self.0.observer {

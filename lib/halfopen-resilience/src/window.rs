@@ -43,6 +43,7 @@ impl Window {
         Window { slices: Default::default(), slice_ns }
     }
 
+    #[inline]
     pub(crate) fn record(&self, now_ns: u64, failed: bool, slow: bool) {
         let step = self.step(now_ns);
         let slice = &self.slices[(step % SLICES as u64) as usize];
@@ -59,6 +60,7 @@ impl Window {
         }
     }
 
+    #[inline]
     pub(crate) fn sums(&self, now_ns: u64) -> Sums {
         let step = self.step(now_ns) & STEP_MASK;
         let mut sums = Sums::default();
@@ -81,6 +83,7 @@ impl Window {
     }
 
     /// Steps begin at one window, so that an empty slice, all zeros, is always too old.
+    #[inline]
     fn step(&self, now_ns: u64) -> u64 {
         now_ns / self.slice_ns + SLICES as u64
     }

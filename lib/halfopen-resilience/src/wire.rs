@@ -89,15 +89,15 @@ pub fn read_triple(headers: &HeaderMap) -> Triple {
 pub fn write_headers(outgoing: &Outgoing<'_>, headers: &mut HeaderMap, now: Instant) {
     let triple = outgoing.triple(now);
     write_triple(&triple, headers);
-    headers.insert(REQUEST_ID.clone(), outgoing.context.id().to_header());
+    headers.insert(&REQUEST_ID, outgoing.context.id().to_header());
     if let Some(remaining_ms) = triple.remaining_ms.filter(|_| is_grpc(headers)) {
-        headers.insert(GRPC_TIMEOUT.clone(), grpc_timeout(remaining_ms));
+        headers.insert(&GRPC_TIMEOUT, grpc_timeout(remaining_ms));
     }
     let Some(trace) = outgoing.context.trace() else { return };
     if !headers.contains_key(&TRACEPARENT) {
-        headers.insert(TRACEPARENT.clone(), trace.parent().clone());
+        headers.insert(&TRACEPARENT, trace.parent().clone());
         if let Some(state) = trace.state() {
-            headers.insert(TRACESTATE.clone(), state.clone());
+            headers.insert(&TRACESTATE, state.clone());
         }
     }
 }
@@ -107,7 +107,7 @@ pub fn write_triple(triple: &Triple, headers: &mut HeaderMap) {
     let mut buffer = [0u8; TRIPLE_BYTES_MAX];
     let text = triple.encode(&mut buffer);
     if let Ok(value) = HeaderValue::from_bytes(text) {
-        headers.insert(CONTEXT.clone(), value);
+        headers.insert(&CONTEXT, value);
     }
 }
 
@@ -118,7 +118,7 @@ pub fn returned(headers: &HeaderMap) -> Option<u32> {
 
 /// Says in an answer how many retries were not spent.
 pub fn write_returned(retries: u32, headers: &mut HeaderMap) {
-    headers.insert(RETURNED.clone(), HeaderValue::from(retries));
+    headers.insert(&RETURNED, HeaderValue::from(retries));
 }
 
 /// Whether a message is gRPC, by its content type.

@@ -117,10 +117,7 @@ impl Machine {
         self.load().state()
     }
 
-    pub(super) fn settings(&self) -> &BreakerSettings {
-        &self.settings
-    }
-
+    #[inline]
     fn load(&self) -> Word {
         Word(self.word.load(Ordering::Acquire))
     }
@@ -130,7 +127,16 @@ impl Machine {
     }
 
     /// Asks to make a call. A change of state comes along when this call caused one.
+    #[inline]
     pub(super) fn admit(&self, now_ns: u64) -> (Result<Permit, Refused>, Option<Change>) {
+        let word = self.load();
+        if word.state() == State::Closed {
+            return (Ok(Permit(word)), None);
+        }
+        self.admit_in_trouble(now_ns)
+    }
+
+    fn admit_in_trouble(&self, now_ns: u64) -> (Result<Permit, Refused>, Option<Change>) {
         loop {
             let word = self.load();
             let answer = match word.state() {
@@ -226,6 +232,7 @@ impl Machine {
     }
 
     /// A call came back.
+    #[inline]
     pub(super) fn finish(
         &self,
         permit: Permit,

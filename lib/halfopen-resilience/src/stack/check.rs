@@ -14,7 +14,11 @@ pub enum StackError {
     #[error(transparent)]
     Order(#[from] OrderError),
     /// One bound of time must be shorter than another.
-    #[error("stack for \"{peer}\": {shorter} ({} ms) must be shorter than {longer} ({} ms): {reason}", shorter_is.as_millis(), longer_is.as_millis())]
+    #[error(
+        "stack for \"{peer}\": {shorter} ({} ms) must be shorter than {longer} ({} ms): {reason}",
+        shorter_is.as_millis(),
+        longer_is.as_millis()
+    )]
     Times {
         /// Whose stack.
         peer: String,

@@ -20,7 +20,7 @@ const HOPS: [(&str, Option<&str>); 4] =
 
 /// When each hop was last seen working.
 #[derive(Clone, Default)]
-struct Work(Arc<Mutex<Vec<(&'static str, Duration)>>>);
+pub(crate) struct Work(Arc<Mutex<Vec<(&'static str, Duration)>>>);
 
 impl Work {
     /// Works a little every 5 ms while waiting for `next`.
@@ -39,7 +39,7 @@ impl Work {
         }
     }
 
-    fn last(&self) -> Duration {
+    pub(crate) fn last(&self) -> Duration {
         self.0.lock().unwrap().iter().map(|(_, at)| *at).max().unwrap()
     }
 
@@ -79,7 +79,7 @@ async fn without_it_hops_work_for_nobody() {
 }
 
 /// The same hops with the layers; how long they worked when the client waits a second.
-async fn protected() -> (Work, Duration) {
+pub(crate) async fn protected() -> (Work, Duration) {
     let (network, work, start) = (Network::default(), Work::default(), Instant::now());
     for (host, next) in HOPS {
         let client = next.map(|next| client(&network, next, MS(30_000)));

@@ -17,17 +17,17 @@ use tower::{Layer, ServiceExt};
 const MS: fn(u64) -> Duration = Duration::from_millis;
 const CLIENTS: u64 = 200;
 /// Each client makes ten calls a second: two hundred arrive each 100 ms.
-const STEADY_PER_SLOT: u32 = 200;
-const OUTAGE: std::ops::Range<u64> = 20_000..40_000;
+pub(crate) const STEADY_PER_SLOT: u32 = 200;
+pub(crate) const OUTAGE: std::ops::Range<u64> = 20_000..40_000;
 const END_MS: u64 = 120_000;
 /// What a client keeps of calls that were refused, to make them later.
 const BACKLOG_MAX: u32 = 50;
 
 #[derive(Clone, Default)]
-struct Arrivals(Arc<Mutex<BTreeMap<u64, u32>>>);
+pub(crate) struct Arrivals(Arc<Mutex<BTreeMap<u64, u32>>>);
 
 impl Arrivals {
-    fn peak_after(&self, ms: u64) -> u32 {
+    pub(crate) fn peak_after(&self, ms: u64) -> u32 {
         let slots = self.0.lock().unwrap();
         slots.range(ms / 100..).map(|(_, count)| *count).max().unwrap_or(0)
     }
@@ -41,7 +41,7 @@ impl Arrivals {
 }
 
 /// All clients through an outage; the arrivals, and how many breakers are closed at the end.
-async fn outage(breaker: BreakerSettings) -> (Arrivals, usize) {
+pub(crate) async fn outage(breaker: BreakerSettings) -> (Arrivals, usize) {
     let (network, arrivals, start) = (Network::default(), Arrivals::default(), Instant::now());
     let is_down = Arc::new(AtomicBool::new(false));
     let (seen, down) = (arrivals.clone(), is_down.clone());
@@ -93,19 +93,21 @@ async fn client(network: Network, breaker: BreakerSettings, seed: u64, start: In
     layers.breaker().unwrap().state()
 }
 
-fn usual() -> BreakerSettings {
+pub(crate) fn usual() -> BreakerSettings {
     BreakerSettings { window: Duration::from_secs(5), ..BreakerSettings::default() }
+}
+
+/// What a breaker of the usual kind does: a fixed pause, then everything.
+pub(crate) fn fixed() -> BreakerSettings {
+    BreakerSettings { jitter: 1e-9, ramp: Duration::ZERO, ..usual() }
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_jitter_and_slow_start_they_all_return_at_once() {
-    // What a breaker of the usual kind does: a fixed pause, then everything.
-    let fixed = BreakerSettings { jitter: 1e-9, ramp: Duration::ZERO, ..usual() };
-    let (arrivals, closed) = outage(fixed).await;
+    let (arrivals, closed) = outage(fixed()).await;
     assert_eq!(closed, CLIENTS as usize);
     assert_eq!(arrivals.mean(5_000..15_000), STEADY_PER_SLOT);
     let peak = arrivals.peak_after(OUTAGE.end);
-    println!("peak without jitter and slow start: {peak} per 100 ms, steady {STEADY_PER_SLOT}");
     assert!(peak > 10 * STEADY_PER_SLOT, "{peak}");
 }
 
@@ -114,7 +116,6 @@ async fn with_them_the_peak_stays_below_twice_the_steady_rate() {
     let (arrivals, closed) = outage(usual()).await;
     assert_eq!(closed, CLIENTS as usize, "all have recovered");
     let peak = arrivals.peak_after(OUTAGE.end);
-    println!("peak with jitter and slow start: {peak} per 100 ms, steady {STEADY_PER_SLOT}");
     assert!(peak <= 2 * STEADY_PER_SLOT, "{peak}");
     assert_eq!(arrivals.mean(110_000..119_000), STEADY_PER_SLOT, "and load is what it was");
 }

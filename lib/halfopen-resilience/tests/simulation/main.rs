@@ -1,11 +1,7 @@
 //! Several hosts on one paused clock, with partitions, lost answers, old and new hops. Each
 //! failure is shown without the layers first, then its absence with them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "helpers of tests fail the test; figures are what some of them are for"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod cancelled;
 mod deadline;

@@ -118,7 +118,7 @@ async fn no_network_makes_more_retries_than_the_edge_granted() {
         let network = Network::default();
         let dice = chance.clone();
         let hops: Vec<Hop> = (0..1 + chance.bits() % 3)
-            .map(|_| if chance.bits() % 4 == 0 { Hop::Copies } else { Hop::New })
+            .map(|_| if chance.bits().is_multiple_of(4) { Hop::Copies } else { Hop::New })
             .collect();
         let all = chain(&network, &hops, move || [200, 500, 503, 503][dice.bits() as usize % 4]);
         let fates =

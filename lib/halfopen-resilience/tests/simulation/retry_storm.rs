@@ -43,7 +43,7 @@ pub(crate) fn layers(peer: &str, grant: u32) -> ClientLayers<Http> {
 }
 
 /// The network of the storm, each hop with the layers; the leaf always fails.
-fn protected(grant: u32) -> (Network, [ClientLayers<Http>; 3]) {
+pub(crate) fn protected(grant: u32) -> (Network, [ClientLayers<Http>; 3]) {
     let network = Network::default();
     network.host("leaf", handler(|_| async { status(503) }));
     let all = [("c", "leaf"), ("b", "c")].map(|(host, next)| {
