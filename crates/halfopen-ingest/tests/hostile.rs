@@ -262,6 +262,22 @@ fn a_small_body_that_would_grow_without_end_is_stopped() {
     assert_eq!((rejects.len(), rejects.count("items", 0)), (1, Some(outcome.rejected)));
 }
 
+/// Every scope refers to its resource: read again for each, this would be 100 GB.
+#[test]
+fn a_large_resource_with_many_scopes_is_not_read_again_and_again() {
+    let resource = wrap(1, &[wrap(1, b"k"), wrap(2, &wrap(1, &vec![b'x'; 1 << 20]))].concat());
+    let scope = |index: u32| {
+        let name = wrap(1, &wrap(1, &index.to_le_bytes()));
+        wrap(2, &[name, wrap(2, &[])].concat())
+    };
+    let scopes: Vec<u8> = (0..100_000).flat_map(scope).collect();
+    let body = wrap(1, &[wrap(1, &resource), scopes].concat());
+    let settings = IngestSettings { builder_bytes_max: 16 << 20, ..IngestSettings::default() };
+    let (outcome, _) = decode_with(settings, Signal::Logs, Encoding::Protobuf, &body);
+    assert!((1..20).contains(&outcome.accepted), "{outcome:?}");
+    assert_eq!(outcome.accepted + outcome.rejected, 100_000);
+}
+
 #[test]
 fn items_beyond_the_bound_are_counted_not_kept() {
     let body = sample::traces(1, 50, 1);

@@ -12,6 +12,7 @@ mod signals;
 
 use halfopen_ingest::{Arrival, Encoding, EvidenceBuilder, IngestSettings, Outcome, Signal};
 use halfopen_model::UnixNanos;
+use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use prost::Message;
 use render::Row;
@@ -85,4 +86,72 @@ fn metrics_become_the_rows_that_the_official_structs_describe() {
         Ok(())
     });
     assert_eq!(result, Ok(()));
+}
+
+/// Flips bits and cuts; what is accepted must still be what the tables hold.
+fn check_damaged<R: Message + serde::Serialize>(
+    signal: Signal,
+    request: &R,
+    flips: &[(prop::sample::Index, u8)],
+    cut: Option<prop::sample::Index>,
+) {
+    let bodies = [
+        (Encoding::Protobuf, request.encode_to_vec()),
+        (Encoding::Json, serde_json::to_vec(request).expect("JSON")),
+    ];
+    for (encoding, mut body) in bodies {
+        for (index, bit) in flips {
+            if !body.is_empty() {
+                let position = index.index(body.len());
+                body[position] ^= 1 << bit;
+            }
+        }
+        if let Some(cut) = cut {
+            body.truncate(cut.index(body.len() + 1));
+        }
+        let (outcome, rows) = decoded(signal, encoding, &body);
+        assert_eq!(outcome.accepted as usize, rows.len(), "{encoding:?}: {body:?}");
+    }
+}
+
+#[test]
+fn damaged_requests_of_any_signal_do_no_harm() {
+    let flip = (any::<prop::sample::Index>(), 0..8_u8);
+    let damage =
+        || (proptest::collection::vec(flip.clone(), 0..5), any::<Option<prop::sample::Index>>());
+    let traces = runner(4).run(&(generate::traces(), damage()), |(request, (flips, cut))| {
+        check_damaged(Signal::Traces, &request, &flips, cut);
+        Ok(())
+    });
+    let logs = runner(5).run(&(generate::logs(), damage()), |(request, (flips, cut))| {
+        check_damaged(Signal::Logs, &request, &flips, cut);
+        Ok(())
+    });
+    let metrics = runner(6).run(&(generate::metrics(), damage()), |(request, (flips, cut))| {
+        check_damaged(Signal::Metrics, &request, &flips, cut);
+        Ok(())
+    });
+    traces.expect("spans");
+    logs.expect("log records");
+    metrics.expect("points");
+}
+
+#[test]
+fn the_order_of_attributes_makes_no_other_series() {
+    let pair = |key: &str| format!(r#"{{"key":"{key}","value":{{"stringValue":"v"}}}}"#);
+    let (a, b) = (pair("a"), pair("b"));
+    let orders = [format!("{a},{b}"), format!("{b},{a}"), a.clone(), format!("{a},{a}")];
+    let points =
+        orders.map(|order| format!(r#"{{"timeUnixNano":1,"asInt":1,"attributes":[{order}]}}"#));
+    let body = format!(
+        r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"m",
+        "gauge":{{"dataPoints":[{}]}}}}]}}]}}]}}"#,
+        points.join(",")
+    );
+    let mut builder = EvidenceBuilder::new(IngestSettings::default());
+    let arrival = Arrival { sender: "127.0.0.1:9", at: UnixNanos(1) };
+    builder.decode(Signal::Metrics, Encoding::Json, body.as_bytes(), &arrival);
+    let rows = render::rows(&builder.finish()[0]);
+    let series: Vec<&String> = rows.iter().map(|row| &row["series"]).collect();
+    assert!(series[0] == series[1] && series[0] != series[2] && series[2] != series[3]);
 }
