@@ -9,7 +9,7 @@ use arrow::array::{
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field, Int32Type};
 use halfopen_model::schema::{self, attributes_type, entry_fields, event_fields, value_fields};
-use halfopen_model::{AttributeValue, SpanId, Table, TraceId};
+use halfopen_model::{AttributeValue, Table, TraceId};
 
 /// The trace that all drawn rows belong to unless they say otherwise.
 pub(crate) const TRACE: TraceId = TraceId([0xaa; 16]);
@@ -65,10 +65,6 @@ pub(crate) fn span_row(line: &str) -> Drawn {
         }
     }
     drawn
-}
-
-pub(crate) fn span_id(number: u64) -> SpanId {
-    SpanId(number.to_be_bytes())
 }
 
 /// The rows as a batch of `spans`; columns that are null everywhere are left out.

@@ -23,8 +23,9 @@ const CHANGES_MAX: usize = 10_000;
 const REJECTS_MAX: usize = 10_000;
 /// Parts of the traces that are tried when there are too many spans: one in 4, 16, ...
 const PARTS: [u32; 4] = [4, 16, 64, 256];
-/// The last data is looked for down to this.
-const LATEST_WITHIN_NS: i64 = SECOND_NS;
+
+/// What a new store answers.
+const NO_SPAN: &str = "no span is known yet: point an OTLP exporter at the server";
 
 /// What is asked.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -38,7 +39,7 @@ pub struct WhyAsk {
 }
 
 /// Columns that say nothing about a failure and are large.
-const UNREAD_COLUMNS: [&str; 7] = [
+pub(super) const UNREAD_COLUMNS: [&str; 7] = [
     "links",
     "trace_state",
     "scope_version",
@@ -68,6 +69,9 @@ impl<S: ReadEvidence> Desk<S> {
             evidence.baseline_spans = spans;
             evidence.truncated = evidence.truncated.or(truncated);
         }
+        if ask.window.is_some() && evidence.spans.is_empty() {
+            gaps.push(self.nothing_in_window(now).await?);
+        }
         let before = TimeRange { from: window.from.shifted(-CHANGES_BEFORE_NS), to: window.to };
         let changes = self.rows(Table::Changes, Match::All, Some(before), CHANGES_MAX).await?;
         evidence.changes = kept(Table::Changes, CHANGES_MAX, changes, &mut gaps);
@@ -88,14 +92,23 @@ impl<S: ReadEvidence> Desk<S> {
         if self.holds_spans(recent).await? {
             return Ok(recent);
         }
-        let Some(latest) = self.latest_span(now).await? else { return Ok(recent) };
+        let Some(latest) = self.latest_span(now).await? else {
+            gaps.push(Gap::Other(NO_SPAN.to_owned()));
+            return Ok(recent);
+        };
         let ago = show_duration(now.since(latest));
-        let window = show_duration(WINDOW_NS_DEFAULT);
         gaps.push(Gap::Other(format!(
-            "no span is of the last {window}; this is about the {window} up to the last one, \
-             {ago} ago"
+            "no span is of the last 15 min; this is about the 15 min up to the last one, {ago} ago"
         )));
         Ok(TimeRange { from: latest.shifted(-WINDOW_NS_DEFAULT), to: latest })
+    }
+
+    async fn nothing_in_window(&self, now: UnixNanos) -> Result<Gap, DeskError> {
+        let text = match self.latest_span(now).await? {
+            Some(latest) => format!("no span is of that time; the last one began before {latest}"),
+            None => NO_SPAN.to_owned(),
+        };
+        Ok(Gap::Other(text))
     }
 
     async fn holds_spans(&self, range: TimeRange) -> Result<bool, DeskError> {
@@ -104,7 +117,7 @@ impl<S: ReadEvidence> Desk<S> {
         Ok(!self.evidence.read(scan).await?.is_empty())
     }
 
-    /// The end of a second that holds a span and after which, up to `now`, there is none.
+    /// The end, rounded up to a second, of a second that holds a span and after which, up to `now`, there is none.
     async fn latest_span(&self, now: UnixNanos) -> Result<Option<UnixNanos>, DeskError> {
         let mut reach_ns = WINDOW_NS_DEFAULT;
         let mut range = TimeRange { from: UnixNanos(0), to: now };
@@ -121,7 +134,7 @@ impl<S: ReadEvidence> Desk<S> {
             range.to = near.from;
             reach_ns = reach_ns.saturating_mul(4);
         }
-        while range.length_ns() > LATEST_WITHIN_NS {
+        while range.length_ns() > SECOND_NS {
             let middle = range.from.shifted(range.length_ns() / 2);
             if self.holds_spans(TimeRange { from: middle, to: range.to }).await? {
                 range.from = middle;
@@ -129,12 +142,13 @@ impl<S: ReadEvidence> Desk<S> {
                 range.to = middle;
             }
         }
-        Ok(Some(range.to))
+        let second = range.to.0.div_euclid(SECOND_NS).saturating_add(1);
+        Ok(Some(UnixNanos(second.saturating_mul(SECOND_NS))))
     }
 
     /// The spans of a window and its edges. Where there are more than the bound, whole traces are
     /// left out, evenly, so that every trace that is looked at is complete.
-    async fn spans_in(
+    pub(super) async fn spans_in(
         &self,
         window: TimeRange,
         gaps: &mut Vec<Gap>,

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use arrow::datatypes::DataType;
 use halfopen_store::QueryAnswer;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 
 use super::Version;
 use super::cell::cell_json;
@@ -90,9 +90,18 @@ fn form(data_type: &DataType) -> &'static str {
 }
 
 /// A row as an object, columns in the order of the query.
-pub fn row_json(columns: &[ColumnV1], row: &[Value]) -> Value {
-    let pairs = columns.iter().zip(row);
-    let object: Map<String, Value> =
-        pairs.map(|(column, value)| (column.name.clone(), value.clone())).collect();
-    Value::Object(object)
+pub fn row_json<'a>(columns: &'a [ColumnV1], row: &'a [Value]) -> impl Serialize + 'a {
+    RowObject { columns, row }
+}
+
+/// `serde_json` sorts the keys of its own objects; this one keeps them as they are.
+struct RowObject<'a> {
+    columns: &'a [ColumnV1],
+    row: &'a [Value],
+}
+
+impl Serialize for RowObject<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.columns.iter().map(|column| &column.name).zip(self.row))
+    }
 }

@@ -110,9 +110,20 @@ pub struct ShareV1 {
 
 impl From<Share> for ShareV1 {
     fn from(share: Share) -> ShareV1 {
-        let interval = share.interval();
-        ShareV1 { count: share.count, total: share.total, ratio: share.ratio(), interval }
+        let (low, high) = share.interval();
+        ShareV1 {
+            count: share.count,
+            total: share.total,
+            ratio: rounded(share.ratio()),
+            interval: (rounded(low), rounded(high)),
+        }
     }
+}
+
+/// Twelve decimals: more than any sample bears out, and few enough that every reader of JSON
+/// gets the same float back.
+fn rounded(ratio: f64) -> f64 {
+    (ratio * 1e12).round() / 1e12
 }
 
 /// Up to here every whole number has a float of its own.

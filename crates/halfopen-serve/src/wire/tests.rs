@@ -1,1 +1,412 @@
+use std::sync::Arc;
 
+use arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, Float64Array,
+    Int64Array, MapBuilder, MapFieldNames, RecordBatch, StringArray, StringBuilder, StructBuilder,
+    TimestampNanosecondArray, UInt8Builder, UInt64Array,
+};
+use arrow::datatypes::Int32Type;
+use expect_test::expect;
+use halfopen_model::answer::{
+    BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Evidence, EvidenceRef, Gap,
+    Onset, Scope, Share, Strength, Verdict, WhyAnswer,
+};
+use halfopen_model::attribute::AttributeValue;
+use halfopen_model::schema::value_fields;
+use halfopen_model::{SpanId, TimeRange, TraceId, UnixNanos};
+use halfopen_store::QueryAnswer;
+
+use super::{ProblemV1, QueryV1, WhyV1, attribute_json, row_json};
+
+fn attributes(entries: &[(&str, AttributeValue)]) -> ArrayRef {
+    let names = MapFieldNames { entry: "entries".into(), key: "key".into(), value: "value".into() };
+    let values = StructBuilder::from_fields(value_fields(), entries.len());
+    let mut map = MapBuilder::new(Some(names), StringBuilder::new(), values);
+    for (key, value) in entries {
+        map.keys().append_value(key);
+        let tag: &mut UInt8Builder = map.values().field_builder(0).expect("the tag");
+        tag.append_value(value.value_type().tag());
+        let text: &mut StringBuilder = map.values().field_builder(1).expect("the text");
+        text.append_value(value.to_text());
+        map.values().append(true);
+    }
+    map.append(true).expect("keys and values of one length");
+    Arc::new(map.finish())
+}
+
+fn answered(columns: Vec<(&str, ArrayRef)>) -> QueryV1 {
+    let rows = RecordBatch::try_from_iter(columns).expect("columns of one length");
+    QueryV1::from(&QueryAnswer {
+        schema: rows.schema(),
+        batches: vec![rows],
+        truncated: false,
+        unread: Vec::new(),
+    })
+}
+
+#[test]
+fn every_kind_of_cell_has_its_json() {
+    let trace = FixedSizeBinaryArray::try_from_iter([[0xab; 16]].iter()).expect("16 bytes");
+    let time = TimestampNanosecondArray::from(vec![1_795_183_200_000_000_001]);
+    let attributes = attributes(&[
+        ("span.text", AttributeValue::Text("it's \"quoted\"\n".into())),
+        ("span.int", AttributeValue::Int(i64::MIN)),
+        ("span.double", AttributeValue::Double(1.0)),
+        ("span.nan", AttributeValue::Double(f64::NAN)),
+        ("span.bool", AttributeValue::Bool(false)),
+        ("span.empty", AttributeValue::Empty),
+        ("span.bytes", AttributeValue::Bytes("AAEC".into())),
+        ("span.broken", AttributeValue::BrokenText("/w==".into())),
+        ("span.list", AttributeValue::List("[1,\"a\"]".into())),
+        ("span.map", AttributeValue::Map("{\"b\":{\"c\":1.5}}".into())),
+        ("span.twice", AttributeValue::Int(1)),
+        ("span.twice", AttributeValue::Text("two".into())),
+    ]);
+    let answer = answered(vec![
+        ("trace_id", Arc::new(trace)),
+        ("time", Arc::new(time.with_timezone("UTC"))),
+        (
+            "word",
+            Arc::new(vec![Some("checkout")].into_iter().collect::<DictionaryArray<Int32Type>>()),
+        ),
+        ("text", Arc::new(StringArray::from(vec!["größe"]))),
+        ("count", Arc::new(UInt64Array::from(vec![u64::MAX]))),
+        ("int", Arc::new(Int64Array::from(vec![i64::MIN]))),
+        ("nothing", Arc::new(Int64Array::from(vec![None]))),
+        ("double", Arc::new(Float64Array::from(vec![f64::NEG_INFINITY]))),
+        ("bool", Arc::new(BooleanArray::from(vec![true]))),
+        ("raw", Arc::new(BinaryArray::from_vec(vec![b"\xff\x00"]))),
+        ("attributes", attributes),
+    ]);
+    let row = row_json(&answer.columns, &answer.rows[0]);
+    expect![[r#"
+        {
+          "attributes": {
+            "span.bool": false,
+            "span.broken": {
+              "$text": "/w=="
+            },
+            "span.bytes": {
+              "$bytes": "AAEC"
+            },
+            "span.double": 1.0,
+            "span.empty": null,
+            "span.int": -9223372036854775808,
+            "span.list": [
+              1,
+              "a"
+            ],
+            "span.map": {
+              "b": {
+                "c": 1.5
+              }
+            },
+            "span.nan": "NaN",
+            "span.text": "it's \"quoted\"\n",
+            "span.twice": [
+              1,
+              "two"
+            ]
+          },
+          "bool": true,
+          "count": 18446744073709551615,
+          "double": "-inf",
+          "int": -9223372036854775808,
+          "nothing": null,
+          "raw": "/wA=",
+          "text": "größe",
+          "time": "2026-11-20T14:00:00.000000001Z",
+          "trace_id": "abababababababababababababababab",
+          "word": "checkout"
+        }"#]]
+    .assert_eq(&serde_json::to_string_pretty(&row).expect("JSON"));
+    let forms: Vec<&str> = answer.columns.iter().map(|column| column.form.as_str()).collect();
+    assert_eq!(
+        forms,
+        [
+            "id",
+            "time",
+            "text",
+            "text",
+            "number",
+            "number",
+            "number",
+            "number",
+            "bool",
+            "bytes",
+            "attributes"
+        ]
+    );
+}
+
+#[test]
+fn a_name_that_sql_gives_twice_keeps_both_values() {
+    let column = |value: i64| -> ArrayRef { Arc::new(Int64Array::from(vec![value])) };
+    let answer = answered(vec![("a", column(1)), ("a", column(2))]);
+    let row = row_json(&answer.columns, &answer.rows[0]);
+    assert_eq!(serde_json::to_string(&row).expect("JSON"), r#"{"a":1,"a:2":2}"#);
+}
+
+#[test]
+fn a_value_that_is_no_json_is_text() {
+    assert_eq!(attribute_json(&AttributeValue::List("[1,".into())).to_string(), "\"[1,\"");
+}
+
+fn why() -> WhyAnswer {
+    let trace_id = TraceId([0x7f; 16]);
+    let contrast = Contrast { failing: Share::new(398.0, 412.0), healthy: Share::new(0.0, 9418.0) };
+    let window = TimeRange { from: UnixNanos(0), to: UnixNanos(900_000_000_000) };
+    WhyAnswer {
+        scope: Scope { service: Some("gateway".into()), operation: None },
+        window,
+        baseline: BaselineKind::Window(window),
+        verdict: Verdict::Explained,
+        failing: Share::new(412.0, 9830.0),
+        before: Some(Share::new(0.5, 1000.0)),
+        onset: Some(Onset {
+            at: UnixNanos(130_000_000_000),
+            within_ns: 10_000_000_000,
+            until: None,
+        }),
+        causes: vec![Cause {
+            strength: Strength::Strong,
+            call: Some(Call {
+                service: "payment".into(),
+                peer: Some("card-gateway".into()),
+                operation: "POST".into(),
+                reason: "timeout".into(),
+                duration_ns: Some(2_000_000_000),
+                example: Some((trace_id, SpanId([3; 8]))),
+            }),
+            contrast,
+            conditions: vec![Condition {
+                parts: vec![ConditionPart {
+                    service: "payment".into(),
+                    attribute: "span.order.gift_card".into(),
+                    value: "true".into(),
+                }],
+                same_as: Vec::new(),
+                contrast,
+                p_value: 1e-12,
+            }],
+            after: Vec::new(),
+            example: Some(trace_id),
+            healthy_twin: None,
+            evidence: vec![Evidence {
+                kind: "error_origin",
+                subject: "payment".into(),
+                effect: None,
+                failing: contrast.failing,
+                healthy: contrast.healthy,
+                strength: Strength::Strong,
+                refs: vec![EvidenceRef::Span(trace_id, SpanId([3; 8]))],
+                query: Some("select 1".into()),
+            }],
+        }],
+        ruled_out: vec!["stock: fails as often among healthy requests".into()],
+        gaps: vec![Gap::NoBaseline],
+        spans: 39_320,
+        also_failing: vec![(Scope::default(), Share::new(1.0, 2.0))],
+        next: vec!["halfopen trace 7f7f".into()],
+    }
+}
+
+#[test]
+fn the_answer_of_why_has_this_form_and_comes_back_as_it_was() {
+    let wire = WhyV1::from(&why());
+    let text = serde_json::to_string_pretty(&wire).expect("JSON");
+    expect![[r#"
+        {
+          "v": 1,
+          "scope": {
+            "service": "gateway",
+            "operation": null
+          },
+          "window": {
+            "from": "1970-01-01T00:00:00.000000000Z",
+            "to": "1970-01-01T00:15:00.000000000Z"
+          },
+          "baseline": {
+            "kind": "window",
+            "window": {
+              "from": "1970-01-01T00:00:00.000000000Z",
+              "to": "1970-01-01T00:15:00.000000000Z"
+            }
+          },
+          "verdict": "explained",
+          "failing": {
+            "count": 412,
+            "total": 9830,
+            "ratio": 0.041912512716,
+            "interval": [
+              0.038126818566,
+              0.046056098384
+            ]
+          },
+          "before": {
+            "count": 0.5,
+            "total": 1000,
+            "ratio": 0.0005,
+            "interval": [
+              0.000052202355,
+              0.004770729372
+            ]
+          },
+          "onset": {
+            "at": "1970-01-01T00:02:10.000000000Z",
+            "within_ns": 10000000000,
+            "until": null
+          },
+          "causes": [
+            {
+              "strength": "strong",
+              "call": {
+                "service": "payment",
+                "peer": "card-gateway",
+                "operation": "POST",
+                "reason": "timeout",
+                "duration_ns": 2000000000,
+                "trace_id": "7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f",
+                "span_id": "0303030303030303"
+              },
+              "contrast": {
+                "failing": {
+                  "count": 398,
+                  "total": 412,
+                  "ratio": 0.966019417476,
+                  "interval": [
+                    0.943776421294,
+                    0.979652428463
+                  ]
+                },
+                "healthy": {
+                  "count": 0,
+                  "total": 9418,
+                  "ratio": 0.0,
+                  "interval": [
+                    0.0,
+                    0.000407718474
+                  ]
+                },
+                "lift": null
+              },
+              "conditions": [
+                {
+                  "parts": [
+                    {
+                      "service": "payment",
+                      "attribute": "span.order.gift_card",
+                      "value": "true"
+                    }
+                  ],
+                  "same_as": [],
+                  "contrast": {
+                    "failing": {
+                      "count": 398,
+                      "total": 412,
+                      "ratio": 0.966019417476,
+                      "interval": [
+                        0.943776421294,
+                        0.979652428463
+                      ]
+                    },
+                    "healthy": {
+                      "count": 0,
+                      "total": 9418,
+                      "ratio": 0.0,
+                      "interval": [
+                        0.0,
+                        0.000407718474
+                      ]
+                    },
+                    "lift": null
+                  },
+                  "p_value": 1e-12
+                }
+              ],
+              "after": [],
+              "example": "7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f",
+              "healthy_twin": null,
+              "evidence": [
+                {
+                  "kind": "error_origin",
+                  "subject": "payment",
+                  "effect": null,
+                  "unit": null,
+                  "failing": {
+                    "count": 398,
+                    "total": 412,
+                    "ratio": 0.966019417476,
+                    "interval": [
+                      0.943776421294,
+                      0.979652428463
+                    ]
+                  },
+                  "healthy": {
+                    "count": 0,
+                    "total": 9418,
+                    "ratio": 0.0,
+                    "interval": [
+                      0.0,
+                      0.000407718474
+                    ]
+                  },
+                  "strength": "strong",
+                  "refs": [
+                    "span:7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f/0303030303030303"
+                  ],
+                  "query": "select 1"
+                }
+              ]
+            }
+          ],
+          "ruled_out": [
+            "stock: fails as often among healthy requests"
+          ],
+          "gaps": [
+            {
+              "kind": "no_baseline",
+              "text": "nothing before the window to compare it with"
+            }
+          ],
+          "spans": 39320,
+          "also_failing": [
+            {
+              "scope": {
+                "service": null,
+                "operation": null
+              },
+              "failing": {
+                "count": 1,
+                "total": 2,
+                "ratio": 0.5,
+                "interval": [
+                  0.094531205734,
+                  0.905468794266
+                ]
+              }
+            }
+          ],
+          "next": [
+            "halfopen trace 7f7f"
+          ]
+        }"#]]
+    .assert_eq(&text);
+    let back: WhyV1 = serde_json::from_str(&text).expect("its own form");
+    assert_eq!(back, wire);
+}
+
+#[test]
+fn another_version_is_refused_with_both_numbers() {
+    let text = serde_json::to_string(&WhyV1::from(&why())).expect("JSON");
+    let newer = text.replacen("\"v\":1", "\"v\":2", 1);
+    let error = serde_json::from_str::<WhyV1>(&newer).expect_err("another version");
+    assert!(error.to_string().contains("version 2, this halfopen reads version 1"), "{error}");
+}
+
+#[test]
+fn fields_of_a_later_minor_release_are_passed_over() {
+    let problem = r#"{"v":1,"error":{"fact":"no","since":"later"},"more":[]}"#;
+    let read: ProblemV1 = serde_json::from_str(problem).expect("known fields");
+    assert_eq!((read.error.fact.as_str(), read.error.hint), ("no", None));
+}

@@ -67,6 +67,9 @@ pub struct OnsetV1 {
     pub at: TimeV1,
     /// It lies within so many nanoseconds of it, with 95 % confidence.
     pub within_ns: i64,
+    /// When it ended; null while it lasts.
+    #[serde(default)]
+    pub until: Option<TimeV1>,
 }
 
 /// Other requests that fail too.
@@ -259,7 +262,7 @@ impl From<BaselineKind> for BaselineV1 {
 
 impl From<Onset> for OnsetV1 {
     fn from(onset: Onset) -> OnsetV1 {
-        OnsetV1 { at: TimeV1(onset.at), within_ns: onset.within_ns }
+        OnsetV1 { at: TimeV1(onset.at), within_ns: onset.within_ns, until: onset.until.map(TimeV1) }
     }
 }
 

@@ -1,11 +1,10 @@
 //! Why requests fail, on a few lines.
 
-use halfopen_model::time::show_duration;
 use halfopen_serve::wire::{
     AfterV1, CallV1, CauseV1, ConditionV1, ContrastV1, PartV1, ScopeV1, WhyV1,
 };
 
-use super::text::{clean, clock, closing, count, date, of, padded, percent, short, width};
+use super::text::{about, clean, clock, closing, count, date, of, padded, percent, short, width};
 use crate::Failure;
 use crate::terminal::{COMMAND, FAILED, FAINT, STRONG, Terminal};
 
@@ -29,7 +28,7 @@ pub(crate) fn show(terminal: &mut Terminal, answer: &WhyV1, all: bool) -> Result
     headline(terminal, answer)?;
     let shown = if all { answer.causes.len() } else { answer.causes.len().min(CAUSES_SHOWN) };
     for (position, cause) in answer.causes[..shown].iter().enumerate() {
-        self::cause(terminal, position + 1, cause, all)?;
+        self::cause(terminal, position + 1, cause, answer.onset.is_some(), all)?;
     }
     if shown < answer.causes.len() {
         terminal.line(format_args!(" … {} more: --all", answer.causes.len() - shown))?;
@@ -76,8 +75,11 @@ fn headline(terminal: &mut Terminal, answer: &WhyV1) -> Result<(), Failure> {
     };
     let since = match &answer.onset {
         Some(onset) => {
-            let within = show_duration(onset.within_ns);
-            format!(" since {} ±{}", clock(onset.at.0), within.replace(".0 ", " "))
+            let until = match &onset.until {
+                Some(until) => format!(" until {}", clock(until.0)),
+                None => String::new(),
+            };
+            format!(" since {} ±{}{until}", clock(onset.at.0), about(onset.within_ns))
         }
         None => String::new(),
     };
@@ -114,6 +116,7 @@ fn cause(
     terminal: &mut Terminal,
     number: usize,
     cause: &CauseV1,
+    has_onset: bool,
     all: bool,
 ) -> Result<(), Failure> {
     let what = match &cause.call {
@@ -132,8 +135,8 @@ fn cause(
         }
     }
     let shown = if all { cause.after.len() } else { CONDITIONS_SHOWN };
-    for after in cause.after.iter().take(shown) {
-        terminal.line(format_args!("{INDENT}after     {}", after_text(after)))?;
+    for change in cause.after.iter().take(shown) {
+        after(terminal, change, has_onset)?;
     }
     see(terminal, cause)
 }
@@ -148,6 +151,9 @@ fn with_numbers(
 ) -> Result<(), Failure> {
     let style = if strong { STRONG } else { anstyle::Style::new() };
     let used = width(head) + width(text);
+    if numbers.is_empty() {
+        return terminal.line(format_args!("{head}{style}{text}{style:#}"));
+    }
     if used + 2 + width(numbers) <= terminal.width() {
         let gap = NUMBERS_COLUMN.min(terminal.width() - width(numbers)).saturating_sub(used).max(2);
         let gap = " ".repeat(gap);
@@ -175,19 +181,23 @@ fn call_text(call: &CallV1) -> String {
         Some(peer) => format!("{} → {peer}", call.service),
         None => call.service.clone(),
     };
+    // A bare method says no more than that a call was made.
+    let is_method = !call.operation.contains(|c: char| !c.is_ascii_uppercase());
     let operation = match call.operation.as_str() {
-        "" => String::new(),
-        operation => format!("  {operation}"),
+        _ if is_method && call.peer.is_some() => String::new(),
+        operation => format!(" {operation}"),
     };
     let reason = match call.reason.as_str() {
-        "" => "  fails".to_owned(),
-        reason => format!("  {reason}"),
+        "" => "fails",
+        reason => reason,
     };
     let after = match call.duration_ns {
-        Some(duration_ns) => format!(" after {}", show_duration(duration_ns)),
-        None => String::new(),
+        Some(duration_ns) if !reason.contains(" after ") => {
+            format!(" after {}", about(duration_ns))
+        }
+        _ => String::new(),
     };
-    clean(&format!("{place}{operation}{reason}{after}")).into_owned()
+    clean(&format!("{place}{operation}  {reason}{after}")).into_owned()
 }
 
 fn condition_text(condition: &ConditionV1) -> String {
@@ -229,23 +239,25 @@ fn same_text(condition: &ConditionV1) -> String {
     clean(&format!("the same  {}", shown.join(", "))).into_owned()
 }
 
-fn after_text(after: &AfterV1) -> String {
+/// A change near the onset, and how its versions did.
+fn after(terminal: &mut Terminal, after: &AfterV1, has_onset: bool) -> Result<(), Failure> {
     let what = match (&after.service, &after.version) {
         (Some(service), Some(version)) => format!("{} {service} {version}", after.kind),
         _ => format!("{}: {}", after.kind, after.title),
     };
     let distance = match after.before_onset_ns {
-        0.. => format!("{} before", show_duration(after.before_onset_ns)),
-        late => format!("{} after the onset", show_duration(late.saturating_neg())),
+        _ if !has_onset => String::new(),
+        0.. => format!(" ({} before)", about(after.before_onset_ns)),
+        late => format!(" ({} after the onset)", about(late.saturating_neg())),
     };
+    let text = format!("after     {what} at {}{distance}", clock(after.at.0));
     let split: Vec<String> = after
         .split
         .iter()
         .take(SPLIT_SHOWN)
         .map(|version| format!("{}: {} failed", version.value, of(&version.failing)))
         .collect();
-    let split = if split.is_empty() { String::new() } else { format!("; {}", split.join(", ")) };
-    clean(&format!("{what} at {} ({distance}{split})", clock(after.at.0))).into_owned()
+    with_numbers(terminal, INDENT, &clean(&text), &clean(&split.join(" · ")), false)
 }
 
 fn see(terminal: &mut Terminal, cause: &CauseV1) -> Result<(), Failure> {

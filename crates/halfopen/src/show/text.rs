@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use chrono::Timelike as _;
 use halfopen_model::UnixNanos;
+use halfopen_model::time::show_duration;
 use halfopen_serve::wire::{GapV1, ShareV1};
 use unicode_width::UnicodeWidthChar as _;
 
@@ -100,6 +101,13 @@ pub(crate) fn percent(ratio: f64) -> String {
 
 fn trimmed(number: &str) -> &str {
     number.strip_suffix(".0").unwrap_or(number)
+}
+
+/// A duration in a sentence: 18 s, 2.1 s, 15 min.
+pub(crate) fn about(nanos: i64) -> String {
+    let shown = show_duration(nanos);
+    let shown = shown.strip_suffix(" 0 s").or(shown.strip_suffix(" 0 min")).unwrap_or(&shown);
+    shown.replace(".0 ", " ")
 }
 
 /// `398 of 412`.

@@ -12,6 +12,8 @@ use crate::terminal::{FAILED, FAINT, STRONG, Terminal};
 pub(crate) const ENTRIES_SHOWN: usize = 200;
 /// Ids that are shown unless all are asked for.
 const IDS_SHOWN: usize = 40;
+/// So many entries that say the same are still shown one by one.
+const ALIKE_SHOWN_MAX: usize = 4;
 /// A longer name of a service leaves no room for what happened.
 const SERVICE_COLUMNS_MAX: usize = 20;
 /// Indentation ends here; a deeper span is shown as deep as this.
@@ -98,32 +100,61 @@ fn ids(terminal: &mut Terminal, ids: &[CandidateV1], all: bool) -> Result<(), Fa
 }
 
 fn entries(terminal: &mut Terminal, answer: &FindV1, all: bool) -> Result<(), Failure> {
-    let entries = &answer.timeline;
-    let shown = if all { entries.len() } else { entries.len().min(ENTRIES_SHOWN) };
-    let services = entries[..shown].iter().map(|entry| width(&clean(&entry.service)));
-    let service_columns = services.max().unwrap_or(0).min(SERVICE_COLUMNS_MAX);
-    let several_traces = answer.traces.len() > 1;
+    let runs = runs(&answer.timeline, all);
+    let shown = if all { runs.len() } else { runs.len().min(ENTRIES_SHOWN) };
+    let services = runs[..shown].iter().map(|run| width(&clean(&run[0].service)));
+    let layout = Layout {
+        service_columns: services.max().unwrap_or(0).min(SERVICE_COLUMNS_MAX),
+        several_traces: answer.traces.len() > 1,
+        several_ids: answer.ids.len() > 1,
+    };
     let mut day = String::new();
-    for entry in &entries[..shown] {
-        let today = date(entry.time.0);
+    for run in &runs[..shown] {
+        let today = date(run[0].time.0);
         if today != day {
             terminal.line(format_args!("{FAINT}{today} UTC{FAINT:#}"))?;
             day = today;
         }
-        line(terminal, entry, service_columns, several_traces)?;
+        line(terminal, run[0], &layout)?;
+        if let [_, .., last] = run.as_slice() {
+            let more = plural(run.len() - 1, "more like it", "more like it");
+            let until = clock_ms(last.time.0);
+            terminal.line(format_args!("{FAINT}{until}   … {more}, to here{FAINT:#}"))?;
+        }
     }
-    if shown < entries.len() {
-        terminal.line(format_args!("… {} more entries: --all", entries.len() - shown))?;
+    if shown < runs.len() {
+        let left: usize = runs[shown..].iter().map(Vec::len).sum();
+        terminal.line(format_args!("… {} more: --all", plural(left, "entry", "entries")))?;
     }
     Ok(())
 }
 
-fn line(
-    terminal: &mut Terminal,
-    entry: &EntryV1,
+/// Entries that follow each other and say the same, together; few of them stay apart.
+fn runs(entries: &[EntryV1], all: bool) -> Vec<Vec<&EntryV1>> {
+    let same = |a: &EntryV1, b: &EntryV1| {
+        let of = |entry: &EntryV1| (entry.failed, entry.depth, entry.trace_id);
+        of(a) == of(b) && a.service == b.service && a.text == b.text && a.table == b.table
+    };
+    let mut runs: Vec<Vec<&EntryV1>> = Vec::new();
+    for chunk in entries.chunk_by(same) {
+        if all || chunk.len() <= ALIKE_SHOWN_MAX {
+            runs.extend(chunk.iter().map(|entry| vec![entry]));
+        } else {
+            runs.push(chunk.iter().collect());
+        }
+    }
+    runs
+}
+
+/// What the lines of one timeline have in common.
+struct Layout {
     service_columns: usize,
     several_traces: bool,
-) -> Result<(), Failure> {
+    several_ids: bool,
+}
+
+fn line(terminal: &mut Terminal, entry: &EntryV1, layout: &Layout) -> Result<(), Failure> {
+    let service_columns = layout.service_columns;
     let time = clock_ms(UnixNanos(entry.time.0.0));
     let mark = match (entry.failed, entry.table.as_str()) {
         (true, _) => "✗",
@@ -132,26 +163,28 @@ fn line(
         (false, _) => " ",
     };
     let service = cut(&clean(&entry.service), service_columns, "…").into_owned();
-    let trace = match (several_traces, entry.trace_id) {
-        (false, _) => String::new(),
-        (true, Some(trace_id)) => {
-            let trace_id = trace_id.to_string();
-            format!("  {FAINT}{}{FAINT:#}", short(&trace_id))
-        }
-        (true, None) => String::new(),
-    };
-    let trace_columns = if trace.is_empty() { 0 } else { width(&trace) };
+    let trace = entry.trace_id.filter(|_| layout.several_traces).map(|id| id.to_string());
+    let trace = trace.map(|id| format!("  {}", short(&id))).unwrap_or_default();
+    let trace_columns = width(&trace);
     let taken = 12 + 1 + 1 + 1 + service_columns + 1 + DURATION_COLUMNS + 1;
     let room = terminal.width().saturating_sub(taken + trace_columns).max(20);
     let indent = "  ".repeat(entry.depth.min(DEPTH_SHOWN_MAX));
-    let text = format!("{indent}{}", clean(&entry.text));
-    let text = padded(&cut(&text, room, "…"), room);
-    let duration = entry.duration_ns.map(show_duration).unwrap_or_default();
-    let duration = right(&duration, DURATION_COLUMNS);
+    let ids = match layout.several_ids && !entry.ids.is_empty() {
+        true => format!("  ({})", clean(&entry.ids.join(", "))),
+        false => String::new(),
+    };
+    let text = format!("{indent}{}{ids}", clean(&entry.text));
+    let mut text = cut(&text, room, "…").into_owned();
+    let mut behind = String::new();
+    if entry.duration_ns.is_some() || !trace.is_empty() {
+        text = padded(&text, room);
+        let duration = entry.duration_ns.map(show_duration).unwrap_or_default();
+        behind = format!(" {}{FAINT}{trace}{FAINT:#}", right(&duration, DURATION_COLUMNS));
+    }
     let style = if entry.failed { FAILED } else { anstyle::Style::new() };
     let row = format!(
-        "{FAINT}{time}{FAINT:#} {style}{mark}{style:#} {} {style}{text}{style:#} {duration}{trace}",
+        "{FAINT}{time}{FAINT:#} {style}{mark}{style:#} {} {style}{text}{style:#}{behind}",
         padded(&service, service_columns)
     );
-    terminal.line(row.trim_end())
+    terminal.line(row)
 }

@@ -80,10 +80,16 @@ pub(crate) fn show(
     heading(terminal, trace, ink)?;
     let lines = lines(trace, drawing.all);
     let columns = Columns::of(terminal, trace, &lines, ink);
+    if !lines.is_empty() {
+        let (label, own) = (" ".repeat(columns.label), right("self", DURATION_COLUMNS));
+        let took = right("took", DURATION_COLUMNS);
+        terminal.line(format_args!("{FAINT}  {label} {took} {own}{FAINT:#}"))?;
+    }
     for (position, line) in lines.iter().enumerate() {
         if position >= drawing.spans_max {
             let left: usize = lines[position..].iter().map(spans_of).sum();
-            terminal.line(format_args!("{} {left} more spans: --spans-max N", ink.more))?;
+            let all = trace.spans.len();
+            terminal.line(format_args!("{} {left} more spans: --spans-max {all}", ink.more))?;
             break;
         }
         match line {
@@ -110,7 +116,9 @@ fn spans_of(line: &Line) -> usize {
 
 fn heading(terminal: &mut Terminal, trace: &TraceV1, ink: &Ink) -> Result<(), Failure> {
     let dot = ink.dot;
-    let top = trace.spans.first().map(|span| format!("  {} {}", span.service, span.name));
+    let root = trace.roots.first().and_then(|index| trace.spans.get(*index));
+    let top = root.or(trace.spans.first());
+    let top = top.map(|span| format!("  {} {}", span.service, span.name));
     terminal.line(format_args!(
         "{STRONG}trace {}{STRONG:#}{}",
         trace.trace_id,
@@ -202,9 +210,7 @@ fn rails_below(rails: &[bool], next: Option<&Line>) -> Vec<bool> {
 
 fn label(span: &SpanV1, rails: &[bool], ink: &Ink) -> String {
     let service = if span.service.is_empty() { "(no service)" } else { &span.service };
-    let faults: String =
-        span.faults.iter().map(|fault| format!(" [{}]", fault_text(fault))).collect();
-    format!("{}{}{} {}", rails_text(rails, ink), clean(service), clean(&faults), clean(&span.name))
+    format!("{}{} {}", rails_text(rails, ink), clean(service), clean(&span.name))
 }
 
 fn fault_text(fault: &str) -> &str {
@@ -289,6 +295,10 @@ fn details(
     ink: &Ink,
 ) -> Result<(), Failure> {
     let rails: String = rails.iter().map(|more| if *more { ink.rail } else { "  " }).collect();
+    if !span.faults.is_empty() {
+        let faults: Vec<&str> = span.faults.iter().map(|fault| fault_text(fault)).collect();
+        detail(terminal, &rails, &format!("[{}]", faults.join(", ")), ink)?;
+    }
     if span.failed {
         let why = reason(span);
         if !why.is_empty() {

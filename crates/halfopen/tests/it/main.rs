@@ -1,3 +1,6 @@
-//! The binary from outside, as scripts and strangers use it.
+//! The binary from outside, as scripts and strangers use it. One test binary: each links the
+//! engine.
 
 mod demo;
+mod golden;
+mod shop;

@@ -1,0 +1,1 @@
+halfopen why --since yesterday --data $DATA

@@ -1,0 +1,1 @@
+halfopen why --url ftp://example

@@ -1,0 +1,1 @@
+halfopen find req_0130_1 --data $DATA

@@ -1,0 +1,1 @@
+halfopen find unheard-of --data $DATA

@@ -1,0 +1,1 @@
+halfopen find req_013 --data $DATA

@@ -1,0 +1,1 @@
+halfopen find re --data $DATA

@@ -1,0 +1,1 @@
+halfopen find beef --data $DATA

@@ -1,0 +1,1 @@
+halfopen find job-2026 --data $DATA

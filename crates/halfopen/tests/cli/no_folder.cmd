@@ -1,0 +1,1 @@
+halfopen find req_1 --data /nowhere/at/all

@@ -1,0 +1,1 @@
+halfopen query --data $DATA "select colour from spans"

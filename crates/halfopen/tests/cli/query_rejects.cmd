@@ -1,0 +1,1 @@
+halfopen query --data $DATA "select format, reason, raw_bytes from rejects"

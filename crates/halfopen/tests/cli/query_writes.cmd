@@ -1,0 +1,1 @@
+halfopen query --data $DATA "drop table spans"

@@ -1,0 +1,1 @@
+halfopen trace beef --all --spans-max 8 --data $DATA

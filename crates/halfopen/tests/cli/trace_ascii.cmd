@@ -1,0 +1,1 @@
+halfopen trace req_0130 --ascii --data $DATA

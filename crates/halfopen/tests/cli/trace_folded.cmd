@@ -1,0 +1,1 @@
+halfopen trace beef --data $DATA

@@ -1,0 +1,1 @@
+halfopen trace c0de --data $DATA

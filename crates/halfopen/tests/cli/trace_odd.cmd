@@ -1,0 +1,1 @@
+halfopen trace dead --data $DATA

@@ -1,0 +1,1 @@
+halfopen trace dead --json --data $DATA

@@ -1,0 +1,1 @@
+halfopen trace 12345678 --data $DATA

@@ -1,0 +1,1 @@
+halfopen tarce 7f3a

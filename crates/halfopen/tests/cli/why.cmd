@@ -1,0 +1,1 @@
+halfopen why --data $DATA
