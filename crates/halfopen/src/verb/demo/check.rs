@@ -2,6 +2,7 @@
 
 use halfopen_lab::{Rolled, Truth};
 use halfopen_model::UnixNanos;
+use halfopen_model::time::show_duration;
 use halfopen_serve::wire::{ConditionV1, PartV1, WhyV1};
 
 /// What was compared, item by item.
@@ -98,15 +99,12 @@ fn began_text(began: Option<UnixNanos>, why: &WhyV1) -> String {
     };
     let estimate = match &why.onset {
         Some(onset) => {
-            format!("why says {} ±{:.0} s", time_of_day(onset.at.0), seconds(onset.within_ns))
+            let (at, within) = (time_of_day(onset.at.0), show_duration(onset.within_ns));
+            format!("why says {at} ± {within}")
         }
         None => "why names no moment".to_owned(),
     };
     format!("{} ({estimate})", time_of_day(began))
-}
-
-fn seconds(nanos: i64) -> f64 {
-    nanos as f64 / halfopen_model::time::SECOND_NS as f64
 }
 
 /// The time of day.
@@ -120,3 +118,6 @@ pub(super) fn began(rolled: &[Rolled], truth: &Truth) -> Option<UnixNanos> {
     let since_epoch = cause.at.duration_since(std::time::UNIX_EPOCH).ok()?;
     i64::try_from(since_epoch.as_nanos()).ok().map(UnixNanos)
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,14 +48,10 @@ pub(super) fn opening(stage: &Stage, session: &mut Session) {
     let seed = stage.shop.plan().seed;
     let name = stage.scenario.name;
     let mut note = |text: String| session.terminal.note(text);
-    note(format!("{STRONG}{name}{STRONG:#}, seed {seed}: {}", stage.scenario.about));
-    let data = stage.folder.display();
-    let fate = if stage.is_temporary() { ", removed in the end" } else { "" };
-    note(format!(
-        "halfopen  {}, takes OTLP at {}, data in {data}{fate}",
-        stage.url(),
-        stage.addresses.otlp_grpc
-    ));
+    note(format!("{STRONG}{name}{STRONG:#}, seed {seed}"));
+    let fate = if stage.is_temporary() { " (removed in the end)" } else { "" };
+    note(format!("halfopen  {} takes OTLP at {}", stage.url(), stage.addresses.otlp_grpc));
+    note(format!("          keeps it in {}{fate}", stage.folder.display()));
     let mut services: Vec<(&str, Vec<Running>)> = Vec::new();
     for instance in stage.shop.instances() {
         match services.iter_mut().find(|(service, _)| *service == instance.service) {
