@@ -168,6 +168,3 @@ pub(crate) fn sync_folder(path: &Path) -> Result<(), StoreError> {
         .and_then(|folder| folder.sync_all())
         .map_err(StoreError::file("sync the folder", path))
 }
-
-#[cfg(test)]
-mod tests;

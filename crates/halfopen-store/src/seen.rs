@@ -11,11 +11,15 @@ use halfopen_model::{Fingerprint, Table};
 /// Fingerprints of one generation: just what a table of 2^20 places takes (17.8 MB).
 pub(crate) const SEEN_ROWS_MAX: usize = (1 << 20) / 8 * 7;
 
-/// Fingerprints are hashes already: their lower half is as good as any hash of them.
+/// Fingerprints are hashes already. Their halves are folded all the same, so that a source with
+/// poor fingerprints makes its own writes a little slower and not everybody's very slow.
 #[derive(Default)]
-pub(crate) struct Lower(u64);
+pub(crate) struct Folded(u64);
 
-impl Hasher for Lower {
+/// 2^64 divided by the golden ratio: spreads neighbours over the whole table.
+const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+
+impl Hasher for Folded {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -25,11 +29,13 @@ impl Hasher for Lower {
         }
     }
     fn write_u128(&mut self, value: u128) {
-        self.0 = value as u64;
+        let folded = (value as u64) ^ ((value >> 64) as u64).rotate_left(32);
+        let spread = folded.wrapping_mul(SPREAD);
+        self.0 = spread ^ (spread >> 32);
     }
 }
 
-type Marks = HashSet<Fingerprint, BuildHasherDefault<Lower>>;
+type Marks = HashSet<Fingerprint, BuildHasherDefault<Folded>>;
 
 /// The recent past.
 pub(crate) struct Seen {

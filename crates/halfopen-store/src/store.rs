@@ -23,6 +23,9 @@ use crate::{open, read, recent, seal, sql, stats, wal};
 /// Writes with no more rows are prepared at once, larger ones in a thread for blocking work.
 const ROWS_AT_ONCE_MAX: usize = 256;
 
+/// How long closing waits for work that is nearly done, whatever the deadline.
+const CLOSE_GRACE: Duration = Duration::from_secs(2);
+
 /// The store. Clones are cheap and share everything.
 #[derive(Clone)]
 pub struct Store {
@@ -133,7 +136,7 @@ impl Store {
     }
 
     /// Refuses further writes, seals, and says what it did. What is not sealed within `deadline`
-    /// stays in the WAL.
+    /// stays in the WAL; with a deadline of zero nothing is sealed.
     pub async fn close(&self, deadline: Duration) -> CloseReport {
         let mut report = CloseReport::default();
         let shared = Arc::clone(&self.inner.shared);
@@ -142,14 +145,17 @@ impl Store {
             return report;
         }
         self.inner.stop_writing();
-        match tokio::time::timeout(deadline, self.seal()).await {
-            Ok(Ok(sealed)) => report.sealed = sealed,
-            Ok(Err(error)) => report.notes.push(with_causes(&error)),
-            Err(_) => report.notes.push(format!("sealing took longer than {deadline:?}")),
+        if !deadline.is_zero() {
+            match tokio::time::timeout(deadline, self.seal()).await {
+                Ok(Ok(sealed)) => report.sealed = sealed,
+                Ok(Err(error)) => report.notes.push(with_causes(&error)),
+                Err(_) => report.notes.push(format!("sealing took longer than {deadline:?}")),
+            }
         }
         report.rows_in_wal = stats::hot_rows(&shared);
-        // A seal that is still under way keeps the folder until the process ends.
-        if let Ok(mut keeping) = shared.keeping.try_lock() {
+        // A seal that is still under way keeps the folder until it is done.
+        let keeping = tokio::time::timeout(CLOSE_GRACE, shared.keeping.lock()).await;
+        if let Ok(mut keeping) = keeping {
             if report.rows_in_wal == 0 {
                 let sealed = shared.state().sealed;
                 if let Err(error) = shared.wal_files.cut(sealed, true) {

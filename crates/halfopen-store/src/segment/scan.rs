@@ -19,8 +19,10 @@ const BATCH_ROWS: usize = 8_192;
 /// With more keys than this a filter hardly excludes anything.
 const BLOOM_KEYS_MAX: usize = 64;
 
-/// A function of bounds: whether anything between them may match.
-type MayMatch<'a> = &'a dyn Fn(&ArrayRef, &ArrayRef, usize) -> bool;
+/// A function of bounds, first and last: whether anything between those at a place may match.
+trait BoundTest: Fn(&ArrayRef, &ArrayRef, usize) -> bool {}
+
+impl<F: Fn(&ArrayRef, &ArrayRef, usize) -> bool> BoundTest for F {}
 
 /// Gives batches of matching rows to `take` until it returns `false`.
 pub(crate) fn scan(
@@ -80,10 +82,8 @@ fn converter<'a>(
 }
 
 /// The tests to make, by column.
-fn tests<'a>(
-    matcher: &'a Matcher,
-) -> Vec<(&'a str, Box<dyn Fn(&ArrayRef, &ArrayRef, usize) -> bool + 'a>)> {
-    let mut tests: Vec<(&str, Box<dyn Fn(&ArrayRef, &ArrayRef, usize) -> bool + 'a>)> = Vec::new();
+fn tests(matcher: &Matcher) -> Vec<(&str, Box<dyn BoundTest + '_>)> {
+    let mut tests: Vec<(&str, Box<dyn BoundTest + '_>)> = Vec::new();
     if let Some(key) = matcher.key_column() {
         tests.push((key, Box::new(|first, last, place| matcher.may_match_key(first, last, place))));
     }
@@ -142,7 +142,7 @@ fn select_pages(
 ) -> Result<Option<RowSelection>, ParquetError> {
     let mut selection: Option<RowSelection> = None;
     for (column, may_match) in tests(matcher) {
-        let Some(pages) = pages_of(open, column, groups, &may_match)? else { continue };
+        let Some(pages) = pages_of(open, column, groups, &*may_match)? else { continue };
         selection = Some(match selection {
             Some(before) => before.intersection(&pages),
             None => pages,
@@ -155,7 +155,7 @@ fn pages_of(
     open: &OpenSegment,
     column: &str,
     groups: &[usize],
-    may_match: MayMatch<'_>,
+    may_match: &dyn BoundTest,
 ) -> Result<Option<RowSelection>, ParquetError> {
     let metadata = open.footer.metadata();
     let (Some(bounds), Some(offsets)) = (metadata.column_index(), metadata.offset_index()) else {

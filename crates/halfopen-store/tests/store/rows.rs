@@ -1,12 +1,10 @@
 //! Rows come back as they were: hot, sealed, and after the start of another process.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{all, full, open, shown};
 use halfopen_model::Table;
 use halfopen_model::port::WriteEvidence;
-use support::{all, full, open, shown};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_of_all_tables_come_back_hot_sealed_and_after_a_restart() {

@@ -1,10 +1,9 @@
 //! SQL over hot rows and segments: what it answers, what it refuses, where it stops.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{full, number, open, put, shown, spans, trace_id};
 use arrow::array::{
     ArrayRef, AsArray, MapBuilder, RecordBatch, StringBuilder, StructBuilder, UInt8Builder,
 };
@@ -12,7 +11,6 @@ use halfopen_model::port::WriteEvidence;
 use halfopen_model::schema::{attributes_type, entry_fields, value_fields};
 use halfopen_model::{Batch, Table};
 use halfopen_store::{QueryError, QueryLimits, Store};
-use support::{full, number, open, put, shown, spans, trace_id};
 
 async fn store_with_spans(folder: &std::path::Path) -> Store {
     let (store, _) = open(folder).await;
@@ -41,7 +39,7 @@ async fn hot_rows_and_segments_are_one_table() {
         assert_eq!(rows, if table == Table::Spans { 5_000 } else { 0 });
     }
     let whole = text(&store, "SELECT * FROM spans").await;
-    assert_eq!(whole, support::all(&store, Table::Spans).await);
+    assert_eq!(whole, crate::support::all(&store, Table::Spans).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -93,17 +93,7 @@ fn column(field: &Field, rows: usize, numbers: &mut Numbers) -> ArrayRef {
             let words = words.iter().map(|word| word.as_deref());
             Arc::new(words.collect::<DictionaryArray<Int32Type>>())
         }
-        DataType::FixedSizeBinary(size) => {
-            let mut builder = FixedSizeBinaryBuilder::new(*size);
-            for valid in valid {
-                let id = number(u64::MAX).to_be_bytes().repeat(2);
-                match valid {
-                    true => builder.append_value(&id[..*size as usize]).expect("its size"),
-                    false => builder.append_null(),
-                }
-            }
-            Arc::new(builder.finish())
-        }
+        DataType::FixedSizeBinary(size) => ids(*size, &valid, numbers),
         DataType::List(item) => {
             let (offsets, count) = offsets(rows, &valid, numbers);
             let values = column(item, count, numbers);
@@ -121,6 +111,18 @@ fn column(field: &Field, rows: usize, numbers: &mut Numbers) -> ArrayRef {
         }
         other => panic!("no rows of {other}"),
     }
+}
+
+fn ids(size: i32, valid: &[bool], numbers: &mut Numbers) -> ArrayRef {
+    let mut builder = FixedSizeBinaryBuilder::new(size);
+    for valid in valid {
+        let id = numbers.next().to_be_bytes().repeat(2);
+        match valid {
+            true => builder.append_value(&id[..size as usize]).expect("its size"),
+            false => builder.append_null(),
+        }
+    }
+    Arc::new(builder.finish())
 }
 
 fn offsets(rows: usize, valid: &[bool], numbers: &mut Numbers) -> (OffsetBuffer<i32>, usize) {
@@ -191,7 +193,10 @@ pub fn spans(rows: usize, seed: u64) -> Batch {
 /// The trace that [`spans`] makes.
 pub fn trace_id(seed: u64, number: usize) -> TraceId {
     let mut numbers = Numbers::new(seed.wrapping_mul(1_000_003).wrapping_add(number as u64));
-    numbers.next();
+    // Neighbours are alike at first.
+    for _ in 0..8 {
+        numbers.next();
+    }
     TraceId(((u128::from(numbers.next()) << 64) | u128::from(numbers.next())).to_be_bytes())
 }
 

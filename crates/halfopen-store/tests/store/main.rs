@@ -1,0 +1,13 @@
+//! The store from outside: what is written comes back, whatever happens in between.
+
+// Seeds and skips are printed, so that a failed run can be repeated.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod bounds;
+mod crash;
+mod damage;
+mod files;
+mod rows;
+mod sql;
+mod support;
+mod together;
