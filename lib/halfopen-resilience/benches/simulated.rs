@@ -2,6 +2,7 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "the hosts are those of the tests; figures are what this is for"

@@ -91,3 +91,6 @@ impl fmt::Debug for Meter {
         f.debug_struct("Meter").field("peer", &self.0.peer).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
