@@ -139,22 +139,20 @@ where
         if length > bytes_max {
             return Err(BodyError::TooLarge { limit: bytes_max });
         }
-        if expected.is_none() && framing == Framing::Grpc {
-            expected = grpc_length(only.as_deref().unwrap_or(&data));
-        }
         let wanted = length.max(expected.filter(|bytes| *bytes <= bytes_max).unwrap_or(0));
         if wanted > permit.num_permits() {
             permit.merge(budget.take(wanted - permit.num_permits())?);
         }
         if only.is_none() && whole.is_empty() {
             only = Some(data);
-            continue;
+        } else {
+            whole.reserve(wanted.saturating_sub(whole.len()).max(data.len()));
+            whole.extend_from_slice(&only.take().unwrap_or_default());
+            whole.extend_from_slice(&data);
         }
-        whole.reserve(wanted.saturating_sub(whole.len()).max(data.len()));
-        if let Some(first) = only.take() {
-            whole.extend_from_slice(&first);
+        if expected.is_none() && framing == Framing::Grpc {
+            expected = grpc_length(only.as_deref().unwrap_or(&whole));
         }
-        whole.extend_from_slice(&data);
     }
     let bytes = only.unwrap_or_else(|| whole.freeze());
     Ok(Held { bytes, _permit: permit })
@@ -226,10 +224,11 @@ mod tests {
         assert!(read(frames(&[b"sixsix"]), Framing::Plain, 64, SECOND, &budget).await.is_ok());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_body_that_never_ends_is_slow() {
         let body = StreamBody::new(stream::pending::<Result<Frame<Bytes>, std::io::Error>>());
-        let refused = read(body, Framing::Plain, 64, SECOND, &BodyBudget::new(64)).await;
-        assert_eq!(refused.map(|held| held.bytes), Err(BodyError::Slow { seconds: 1 }));
+        let soon = Duration::from_millis(5);
+        let refused = read(body, Framing::Plain, 64, soon, &BodyBudget::new(64)).await;
+        assert_eq!(refused.map(|held| held.bytes), Err(BodyError::Slow { seconds: 0 }));
     }
 }

@@ -69,6 +69,8 @@ pub struct ServeConfig {
     pub waiting_bytes_max: usize,
     /// Groups of rows that form side by side.
     pub lanes: usize,
+    /// Seconds that an export waits for a store that is full, before its sender is refused.
+    pub patience_seconds_max: u64,
     /// What a refused sender is told to wait, in seconds.
     pub retry_after_seconds: u64,
     /// Bytes of the body of a question.
@@ -104,6 +106,7 @@ impl Default for ServeConfig {
             bodies_bytes_max: 64 << 20,
             waiting_bytes_max: 64 << 20,
             lanes: 2,
+            patience_seconds_max: 3,
             retry_after_seconds: 1,
             question_bytes_max: 1 << 20,
             question_seconds_max: 60,
@@ -117,6 +120,11 @@ impl ServeConfig {
     /// The time for a body to arrive.
     pub fn body_max(&self) -> Duration {
         Duration::from_secs(self.body_seconds_max)
+    }
+
+    /// How long an export waits for a store that is full.
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(self.patience_seconds_max)
     }
 
     /// What a refused sender is told to wait.

@@ -30,8 +30,6 @@ use crate::task;
 
 mod lane;
 mod reject;
-#[cfg(test)]
-mod tests;
 
 use lane::{Lane, Waiting};
 
@@ -42,6 +40,10 @@ const INLINE_BYTES_MAX: usize = 16 << 10;
 /// Rows take up to so many times the bytes of the body they came in; refusing before decoding
 /// counts with it.
 const ROWS_PER_BODY_BYTES: usize = 2;
+
+/// Between two tries to write a group: a seal that makes room takes some 100 ms.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_millis(250);
 
 /// An export as it arrived.
 pub(crate) struct Export {
@@ -79,6 +81,7 @@ pub(crate) struct Intake<W> {
     waiting: Arc<Waiting>,
     decoding: Semaphore,
     stopping: AtomicBool,
+    patience: Duration,
     message_bytes_max: usize,
     reject_raw_bytes_max: usize,
     clock: Arc<dyn Clock>,
@@ -105,6 +108,7 @@ impl<W: WriteEvidence + 'static> Intake<W> {
             decoding: Semaphore::new(lanes.len()),
             lanes,
             stopping: AtomicBool::new(false),
+            patience: serve.patience(),
             message_bytes_max: serve.message_bytes_max,
             reject_raw_bytes_max: config.ingest.reject_raw_bytes_max,
             clock,
@@ -167,6 +171,8 @@ impl<W: WriteEvidence + 'static> Intake<W> {
         let _slot = self.decoding.acquire().await.map_err(|_| NotTaken::Stopping)?;
         let intake = Arc::clone(self);
         let decoding = tokio::task::spawn_blocking(move || {
+            // Others were decoded while this one waited for its turn.
+            intake.admit(export.body.bytes.len() * ROWS_PER_BODY_BYTES)?;
             let inflated;
             let body = match export.compression {
                 Compression::None => &export.body.bytes[..],
@@ -258,7 +264,7 @@ async fn commit_groups<W: WriteEvidence + 'static>(intake: Arc<Intake<W>>, lane:
             continue;
         };
         let begun = tokio::time::Instant::now();
-        let written = intake.writer.write(group.batches).await;
+        let written = write_patiently(&intake, &group.batches).await;
         intake.meter.groups.observe(begun.elapsed());
         match &written {
             Ok(written) => {
@@ -275,6 +281,27 @@ async fn commit_groups<W: WriteEvidence + 'static>(intake: Arc<Intake<W>>, lane:
             // Who no longer listens has gone away; the rows are durable all the same.
             let _ = sender.send(answer.clone());
         }
+    }
+}
+
+/// Writes a group. A store that is full for a moment is tried again for a while, because some
+/// senders (the gRPC exporter of Node) drop what is refused, whatever they are told.
+async fn write_patiently<W: WriteEvidence + 'static>(
+    intake: &Intake<W>,
+    batches: &[Batch],
+) -> Result<Written, Refusal> {
+    let until = tokio::time::Instant::now() + intake.patience;
+    loop {
+        let refusal = match intake.writer.write(batches.to_vec()).await {
+            Err(refusal @ Refusal::Later { .. }) => refusal,
+            other => return other,
+        };
+        let pause = retry_after(&refusal).unwrap_or_default().clamp(PAUSE_MIN, PAUSE_MAX);
+        let stopping = intake.stopping.load(Ordering::Acquire);
+        if stopping || tokio::time::Instant::now() + pause > until {
+            return Err(refusal);
+        }
+        tokio::time::sleep(pause).await;
     }
 }
 

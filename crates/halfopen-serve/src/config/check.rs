@@ -6,6 +6,8 @@ use super::{Config, ConfigError, ServeConfig};
 
 /// More groups side by side than this only make them smaller.
 const LANES_MAX: usize = 64;
+/// Senders give up after ten seconds.
+const PATIENCE_SECONDS_MAX: usize = 8;
 /// A day: a longer time is a slip of the pen.
 const SECONDS_MAX: u64 = 86_400;
 /// Permits of bytes are counted in 32 bits.
@@ -42,6 +44,8 @@ impl ServeConfig {
         ] {
             within(key, bytes, BYTES_MIN, BYTES_MAX)?;
         }
+        let patience = self.patience_seconds_max as usize;
+        within("serve.patience_seconds_max", patience, 0, PATIENCE_SECONDS_MAX)?;
         within("serve.lanes", self.lanes, 1, LANES_MAX)?;
         within("serve.connections_max", self.connections_max, 1, 65_536)?;
         within("serve.questions_max", self.questions_max, 1, 1_024)?;

@@ -152,13 +152,15 @@ impl Config {
                 put(&mut table, room, key, value.clone());
             }
         }
-        let mut config: Config = table.try_into().map_err(|source| ConfigError::Parse {
+        let folder = table.get("store").and_then(|store| store.get("folder"));
+        if folder.and_then(Value::as_str).is_none_or(str::is_empty) {
+            let folder = environment.data_folder()?;
+            put(&mut table, "store", "folder", folder.display().to_string().into());
+        }
+        let config: Config = table.try_into().map_err(|source| ConfigError::Parse {
             path: PathBuf::from("environment and flags"),
             source: Box::new(source),
         })?;
-        if config.store.folder.as_os_str().is_empty() {
-            config.store.folder = environment.data_folder()?;
-        }
         config.check()?;
         Ok(config)
     }

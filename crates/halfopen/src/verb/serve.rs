@@ -122,8 +122,9 @@ async fn stop(server: Server, deadline: Duration, signals: &mut Signals) -> Stop
     tokio::select! {
         report = server.stop(deadline) => report,
         name = signals.next() => {
-            let text = format!("{name} again: ended at once; the next start reads the log");
-            let _ = std::io::Write::write_all(&mut anstream::stderr(), format!("{text}\n").as_bytes());
+            // Nothing can be said when stderr itself is gone.
+            let text = format!("{name} again: ended at once; the next start reads the log\n");
+            let _ = std::io::Write::write_all(&mut anstream::stderr(), text.as_bytes());
             std::process::exit(EXIT_INTERRUPTED);
         }
     }

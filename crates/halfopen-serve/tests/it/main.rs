@@ -1,0 +1,15 @@
+//! The server from outside: every port, what it takes, what it refuses, and how it stops.
+
+// What is skipped is said aloud.
+#![allow(clippy::print_stderr)]
+
+mod api;
+mod client;
+mod fixture;
+mod grpc;
+mod hostile;
+mod http;
+mod life;
+mod refusal;
+mod sdk;
+mod values;
