@@ -68,7 +68,7 @@ impl Tables {
     /// Memory held, about. Cheap enough to be asked for every row.
     pub(crate) fn held(&self) -> usize {
         let values = self.spans.bytes() + self.logs.bytes() + self.metrics.bytes();
-        let parts = self.dictionary_bytes + self.contexts.bytes() + self.rejects.bytes();
+        let parts = self.dictionary_bytes + self.contexts.new_bytes() + self.rejects.bytes();
         self.rows() * ROW_BYTES + values + parts
     }
 }

@@ -1,4 +1,5 @@
-//! What the fields of OTLP mean. Field numbers are those of opentelemetry-proto 1.10.
+//! What the fields of OTLP mean. Field numbers are those of opentelemetry-proto 1, which
+//! promises never to change them.
 
 mod any_value;
 mod context;

@@ -58,7 +58,9 @@ fn hash_both(first: u128, second: u128) -> u128 {
 pub(crate) struct Contexts {
     positions: HashTable<u32>,
     contexts: Vec<Context>,
-    bytes: usize,
+    /// Memory of those that were made since the last batch, and of the others.
+    new_bytes: usize,
+    old_bytes: usize,
 }
 
 impl Contexts {
@@ -66,8 +68,9 @@ impl Contexts {
         &self.contexts
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+    /// Memory of those that were made since the last batch: the others are remembered anyway.
+    pub(crate) fn new_bytes(&self) -> usize {
+        self.new_bytes
     }
 
     pub(crate) fn get(&self, position: u32) -> &Context {
@@ -76,7 +79,8 @@ impl Contexts {
 
     /// Forgets contexts that take too much room. No row may refer to one any more.
     pub(crate) fn tidy(&mut self) {
-        if self.contexts.len() > CONTEXTS_MAX || self.bytes > CONTEXTS_BYTES_MAX {
+        self.old_bytes += std::mem::take(&mut self.new_bytes);
+        if self.contexts.len() > CONTEXTS_MAX || self.old_bytes > CONTEXTS_BYTES_MAX {
             *self = Contexts::default();
         }
     }
@@ -91,7 +95,7 @@ impl Contexts {
         }
         let context = build(parts, hash, keys, depth);
         let position = self.contexts.len() as u32;
-        self.bytes += context.bytes();
+        self.new_bytes += context.bytes();
         self.contexts.push(context);
         let contexts = &self.contexts;
         let rehash = |position: &u32| contexts[*position as usize].hash as u64;

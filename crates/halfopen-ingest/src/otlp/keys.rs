@@ -55,6 +55,7 @@ pub(crate) struct Keys {
     log: KeyTable,
     metric: KeyTable,
     metadata: KeyTable,
+    part: KeyTable,
 }
 
 /// Whose attribute a key is.
@@ -67,6 +68,8 @@ pub(crate) enum Owner {
     Metric,
     /// A metric itself, not one of its points.
     Metadata,
+    /// An event, a link or an exemplar: keys have no prefix.
+    Part,
 }
 
 impl Keys {
@@ -79,7 +82,9 @@ impl Keys {
             span: table(Scope::Span),
             log: table(Scope::Log),
             metric: table(Scope::Metric),
+            // Neither has columns of its own, like the instrumentation scope.
             metadata: KeyTable::new(Scope::Instrumentation, "metric.metadata."),
+            part: KeyTable::new(Scope::Instrumentation, ""),
         }
     }
 
@@ -96,6 +101,7 @@ impl Keys {
             Owner::Log => &mut self.log,
             Owner::Metric => &mut self.metric,
             Owner::Metadata => &mut self.metadata,
+            Owner::Part => &mut self.part,
         };
         table.info(key, &self.names)
     }
@@ -131,11 +137,18 @@ impl KeyTable {
             None if self.scope == Scope::Resource && text == SERVICE_NAME => Place::Service,
             None => Place::Map,
         };
+        // Ids of events and links are often those of other requests: they lead here, but they
+        // are not the id of this one.
+        let is_part = self.prefix.is_empty();
+        let id = names.find(&text).map(|id| match is_part {
+            true => IdName { rank: None, ..id },
+            false => id,
+        });
         let info = KeyInfo {
             raw: key.into(),
             prefixed: format!("{}{text}", self.prefix),
             place,
-            id: names.find(&text),
+            id,
             weight: WeightKind::of(&text),
         };
         let position = self.keys.len();

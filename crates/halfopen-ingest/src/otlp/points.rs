@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::any_value::key_value;
 use super::keys::Owner;
 use super::metrics::{Metric, MetricKind};
-use super::row::{ItemError, PARTS_MAX, add_part_attribute, part_id, time_of, time_of_part};
+use super::row::{ItemError, PARTS_MAX, PartReader, part_id, time_of, time_of_part};
 use super::walk::Walk;
 use crate::builder::Tables;
 use crate::columns::{ExemplarRow, Exemplars, MetricsTable};
@@ -272,7 +272,8 @@ impl<'r> Walk<'_, 'r> {
             }
         }
         table.series.set(row, metric.series(attributes_hash));
-        read_exemplars(&point.exemplars, &mut table.exemplars, row, depth_max)?;
+        let mut parts = PartReader { keys, found: &mut *found, depth_max };
+        read_exemplars(&point.exemplars, &mut table.exemplars, row, &mut parts)?;
         let carrier = Carrier {
             table: Table::Metrics,
             trace_id: None,
@@ -290,7 +291,7 @@ fn read_exemplars(
     messages: &[&[u8]],
     exemplars: &mut Exemplars,
     row: usize,
-    depth_max: usize,
+    parts: &mut PartReader<'_>,
 ) -> Result<(), WireError> {
     for message in messages {
         let mut exemplar = ExemplarRow::default();
@@ -311,7 +312,7 @@ fn read_exemplars(
                     exemplar.value_int = Some(value.fixed64(field)? as i64);
                     exemplar.value_double = None;
                 }
-                7 => add_part_attribute(entries, value.bytes(field)?, depth_max)?,
+                7 => parts.add(entries, value.bytes(field)?)?,
                 _ => {}
             }
         }

@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use halfopen_model::ValueType;
 
 use super::any_value::{base64_text, key_value};
+use super::keys::{Keys, Owner};
 use crate::columns::{Entries, RowAttributes, Texts, Words, raw_key};
+use crate::ids::FoundIds;
 use crate::wire::WireError;
 
 /// Attributes, events, links or buckets of one item. Real items have tens; one with more than
@@ -130,14 +132,23 @@ pub(crate) fn part_text<'a>(bytes: &'a [u8], entries: &mut Entries, column: &str
     text
 }
 
-/// Adds an attribute of a part of a row: its key has no prefix.
-pub(crate) fn add_part_attribute(
-    entries: &mut Entries,
-    message: &[u8],
-    depth_max: usize,
-) -> Result<(), WireError> {
-    let (key, value) = key_value(message)?;
-    entries.push(&shown(key).0, value, depth_max)
+/// What the attributes of events, links and exemplars are read with.
+pub(crate) struct PartReader<'b> {
+    pub(crate) keys: &'b mut Keys,
+    pub(crate) found: &'b mut FoundIds,
+    pub(crate) depth_max: usize,
+}
+
+impl PartReader<'_> {
+    /// Adds an attribute of a part of a row: its key has no prefix.
+    pub(crate) fn add(&mut self, entries: &mut Entries, message: &[u8]) -> Result<(), WireError> {
+        let (key, value) = key_value(message)?;
+        let info = self.keys.info(Owner::Part, key);
+        if let Some(name) = &info.id {
+            self.found.add_value(name, value);
+        }
+        entries.push(&info.prefixed, value, self.depth_max)
+    }
 }
 
 /// Adds what the JSON reader could not put into a fixed column.
@@ -146,5 +157,6 @@ pub(crate) fn add_note(
     message: &[u8],
     depth_max: usize,
 ) -> Result<(), WireError> {
-    add_part_attribute(&mut attributes.map.entries, message, depth_max)
+    let (key, value) = key_value(message)?;
+    attributes.map.entries.push(&shown(key).0, value, depth_max)
 }

@@ -7,8 +7,8 @@ use super::NOTE_FIELD;
 use super::any_value::key_value;
 use super::keys::Owner;
 use super::row::{
-    ItemError, PARTS_MAX, add_note, add_part_attribute, id_of, optional_id, part_id, part_text,
-    set_text, set_word, time_of, time_of_part,
+    ItemError, PARTS_MAX, PartReader, add_note, id_of, optional_id, part_id, part_text, set_text,
+    set_word, time_of, time_of_part,
 };
 use super::walk::{Scratch, Walk};
 use crate::builder::Tables;
@@ -173,8 +173,9 @@ impl<'r> Walk<'_, 'r> {
                 weight = weight.or(kind.weight(value));
             }
         }
-        read_events(&self.scratch.events, &mut table.events, row, depth_max)?;
-        read_links(&self.scratch.links, &mut table.links, row, depth_max)?;
+        let mut parts = PartReader { keys, found: &mut *found, depth_max };
+        read_events(&self.scratch.events, &mut table.events, row, &mut parts)?;
+        read_links(&self.scratch.links, &mut table.links, row, &mut parts)?;
         if let Some(weight) = weight.filter(|weight| *weight != 1.0) {
             table.weight.set(row, weight);
         }
@@ -208,7 +209,7 @@ fn read_events(
     messages: &[&[u8]],
     events: &mut Events,
     row: usize,
-    depth_max: usize,
+    parts: &mut PartReader<'_>,
 ) -> Result<(), WireError> {
     for message in messages {
         let (mut time, mut name, mut dropped): (u64, &[u8], u64) = (0, &[], 0);
@@ -218,7 +219,7 @@ fn read_events(
             match field {
                 1 => time = value.fixed64(field)?,
                 2 => name = value.bytes(field)?,
-                3 => add_part_attribute(entries, value.bytes(field)?, depth_max)?,
+                3 => parts.add(entries, value.bytes(field)?)?,
                 4 => dropped = value.varint(field)?,
                 _ => {}
             }
@@ -238,7 +239,7 @@ fn read_links(
     messages: &[&[u8]],
     links: &mut Links,
     row: usize,
-    depth_max: usize,
+    parts: &mut PartReader<'_>,
 ) -> Result<(), WireError> {
     for message in messages {
         let (mut trace_id, mut span_id, mut trace_state): (&[u8], &[u8], &[u8]) = (&[], &[], &[]);
@@ -250,7 +251,7 @@ fn read_links(
                 1 => trace_id = value.bytes(field)?,
                 2 => span_id = value.bytes(field)?,
                 3 => trace_state = value.bytes(field)?,
-                4 => add_part_attribute(entries, value.bytes(field)?, depth_max)?,
+                4 => parts.add(entries, value.bytes(field)?)?,
                 5 => dropped = value.varint(field)?,
                 6 => flags = value.fixed32(field)?,
                 _ => {}

@@ -68,6 +68,7 @@ pub(crate) struct Expected {
     /// The map of attributes so far.
     pub(crate) map: String,
     ids: Vec<(usize, String)>,
+    own_ids: Vec<(usize, String)>,
 }
 
 impl Expected {
@@ -150,16 +151,14 @@ impl Expected {
                 }
             }
         }
-        if is_own {
-            // Ids of the row itself come before those of resource and scope.
-            ids.append(&mut self.ids);
-        }
-        self.ids.extend(ids);
+        // Ids of the row itself come before those of resource and scope.
+        let list = if is_own { &mut self.own_ids } else { &mut self.ids };
+        list.extend(ids);
     }
 
     /// The finished row.
     pub(crate) fn finish(mut self, has_request_id: bool) -> Row {
-        let best = self.ids.iter().min_by_key(|(rank, _)| *rank);
+        let best = self.own_ids.iter().chain(&self.ids).min_by_key(|(rank, _)| *rank);
         if let (true, Some((_, id))) = (has_request_id, best) {
             self.row.insert("request_id".to_owned(), id.clone());
         }
