@@ -25,8 +25,8 @@ const TIGHT_COUNT_MIN: usize = 3;
 /// Words that speak of time that ran out.
 const TIMEOUT_WORDS: [&str; 5] = ["timeout", "timed out", "time out", "deadline", "http 504"];
 
-/// What a span says of its failure: its kind and its message, numbers and ids folded.
-pub(crate) fn of_span(spans: &Spans<'_>, row: usize) -> String {
+/// What a span says of its failure: its kind and its message.
+fn of_span(spans: &Spans<'_>, row: usize) -> String {
     let (cells, row_in_part) = spans.cells(row);
     if spans.duration[row] == UNENDED {
         return "never ended".to_owned();
@@ -35,13 +35,12 @@ pub(crate) fn of_span(spans: &Spans<'_>, row: usize) -> String {
     let status = cells.text("status_message", row_in_part).map(str::to_owned);
     let kind = kind(&cells, row_in_part).or(exception.0);
     let message = status.filter(|text| !text.is_empty()).or(exception.1);
-    let text = match (kind, message) {
+    match (kind, message) {
         (Some(kind), Some(message)) if message.contains(&kind) => message,
         (Some(kind), Some(message)) => format!("{kind}: {message}"),
         (Some(text), None) | (None, Some(text)) => text,
         (None, None) => "status error".to_owned(),
-    };
-    folded(&text)
+    }
 }
 
 /// `error.type`, the gRPC code or the HTTP status.
@@ -98,7 +97,7 @@ fn folded(text: &str) -> String {
         shown.push_str(mark);
         rest = behind;
     }
-    shown.chars().take(REASON_CHARS_MAX).collect::<String>().trim().to_owned()
+    cut(&shown)
 }
 
 /// A word without what differs each time. Three digits behind HTTP are a status and stay.
@@ -120,12 +119,7 @@ fn folded_word(word: &str, before: &str) -> String {
 /// The most frequent reason of these spans, and the median of their durations. Reasons of time
 /// that ran out name the time, where it is one.
 pub(crate) fn of_all(spans: &Spans<'_>, rows: &[u32]) -> (String, Option<i64>) {
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for row in rows.iter().take(ROWS_MAX) {
-        *counts.entry(of_span(spans, *row as usize)).or_default() += 1;
-    }
-    let reason = counts.iter().max_by_key(|(_, count)| **count).map(|(reason, _)| reason.clone());
-    let reason = reason.unwrap_or_default();
+    let reason = most_frequent(rows.iter().take(ROWS_MAX).map(|row| of_span(spans, *row as usize)));
     let mut durations: Vec<i64> = rows.iter().map(|row| spans.duration[*row as usize]).collect();
     durations.retain(|duration| *duration >= 0);
     durations.sort_unstable();
@@ -143,12 +137,40 @@ pub(crate) fn of_all(spans: &Spans<'_>, rows: &[u32]) -> (String, Option<i64>) {
     }
 }
 
+/// The most frequent reason with numbers and ids folded; word for word where all who give it say
+/// the same.
+fn most_frequent(reasons: impl Iterator<Item = String>) -> String {
+    let mut counts: BTreeMap<String, (usize, Option<String>)> = BTreeMap::new();
+    for reason in reasons {
+        let entry = counts.entry(folded(&reason)).or_insert_with(|| (0, Some(reason.clone())));
+        entry.0 += 1;
+        entry.1 = entry.1.take().filter(|first| *first == reason);
+    }
+    let most = counts.into_iter().max_by_key(|(_, (count, _))| *count);
+    let Some((folded, (_, word_for_word))) = most else { return String::new() };
+    word_for_word.map_or(folded, |text| cut(&text))
+}
+
+/// The first line, up to the bound.
+fn cut(text: &str) -> String {
+    let line = text.lines().next().unwrap_or("");
+    line.chars().take(REASON_CHARS_MAX).collect::<String>().trim().to_owned()
+}
+
 /// Reasons of this many spans are read; more do not change which is the most frequent.
 const ROWS_MAX: usize = 2_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_that_all_give_is_told_word_for_word() {
+        let told = |reasons: &[&str]| most_frequent(reasons.iter().map(|text| (*text).to_owned()));
+        assert_eq!(told(&["byte 0xc3", "byte 0xc3", "other"]), "byte 0xc3");
+        assert_eq!(told(&["order 12 lost", "order 17 lost", "other"]), "order # lost");
+        assert_eq!(told(&[]), "");
+    }
 
     #[test]
     fn equal_reasons_are_equal() {

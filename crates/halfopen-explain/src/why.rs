@@ -242,13 +242,7 @@ fn explain(
     let known = |item: usize| items.known_when_healthy(spans, &cohorts, item);
     let comparison =
         Comparison { items: &items, cohorts: &cohorts, names: &names, known_when_healthy: &known };
-    let since = sides.onset.map(|onset| {
-        let later = |slot: &usize| {
-            let number = cohorts.request[*slot] as usize;
-            requests.all[number].start >= onset.at.0
-        };
-        Bits::of(cohorts.slots(), cohorts.healthy.members().filter(later))
-    });
+    let since = sides.onset.map(|onset| healthy_since(requests, &cohorts, onset.at));
     let (name, calls) = Workshop::codes(spans);
     let workshop = Workshop {
         spans,
@@ -279,6 +273,7 @@ fn explain(
         }
         answer.causes.push(cause);
     }
+    ruled_out.extend(words::leave_out_background(&mut answer.causes));
     // What is named for one cause is not ruled out by another.
     ruled_out.retain(|line: &String| !named.iter().any(|name| line.starts_with(name.as_str())));
     answer.causes.sort_by(|a, b| {
@@ -287,6 +282,12 @@ fn explain(
     });
     ruled_out.extend(teller.coincidences(&coincidences, &ruled_out));
     answer.ruled_out.extend(ruled_out.into_iter().take(RULED_OUT_MAX));
+}
+
+/// Healthy requests that began at a time or later.
+fn healthy_since(requests: &Requests, cohorts: &Cohorts, at: UnixNanos) -> Bits {
+    let later = |slot: &usize| requests.all[cohorts.request[*slot] as usize].start >= at.0;
+    Bits::of(cohorts.slots(), cohorts.healthy.members().filter(later))
 }
 
 /// More lines about what was excluded help nobody.

@@ -73,7 +73,8 @@ fn show(answer: &WhyAnswer) -> String {
         lines.push(format!("  since {at} ±{} until {until:?}", show_duration(onset.within_ns)));
     }
     lines.extend(answer.causes.iter().map(|cause| format!("  {}", show_cause(cause))));
-    lines.extend(answer.ruled_out.iter().map(|line| format!("  not {line}")));
+    let folded = |line: &String| format!("  not {}", line.replace(": ", ":\n    "));
+    lines.extend(answer.ruled_out.iter().map(folded));
     lines.extend(answer.gaps.iter().map(|gap| format!("  gap {gap}")));
     lines.join("\n")
 }
@@ -88,17 +89,19 @@ fn a_version_that_fails_for_gift_cards() {
     check(
         &gift_card(1),
         expect![[r#"
-        Explained: gateway POST /checkout: 61 of 1364
-          since 5 min 0 s ±17.9 s until None
-          strong: payment | payment/handle | HTTP 500: gift card not readable
-            when payment resource.service.version=2.3.0 and payment span.app.gift_card=true
-              = payment resource.k8s.pod.name=payment-2.3.0-1
-              = payment resource.service.instance.id=payment/2.3.0/1
-              = payment resource.host.name=node-payment-2.3.0-1
-            after deploy payment 2.3.0 (2.3.0 59/453, 1.4.0 0/909)
-          not deploy inventory 1.5.0 at 2026-11-20T14:05:01Z: 5.6 % of requests with it fail, 3.7 % of those without
-          not deploy recommendation 1.5.0 at 2026-11-20T14:04:59Z: it takes no part in the calls that fail
-          gap card-gateway sends no spans, its 1 caller does"#]],
+            Explained: gateway POST /checkout: 61 of 1364
+              since 5 min 0 s ±17.9 s until None
+              strong: payment | payment/handle | HTTP 500: gift card not readable
+                when payment resource.service.version=2.3.0 and payment span.app.gift_card=true
+                  = payment resource.k8s.pod.name=payment-2.3.0-1
+                  = payment resource.service.instance.id=payment/2.3.0/1
+                  = payment resource.host.name=node-payment-2.3.0-1
+                after deploy payment 2.3.0 (2.3.0 59/453, 1.4.0 0/909)
+              not deploy inventory 1.5.0 at 2026-11-20T14:05:01Z:
+                5.6 % of requests with it fail, 3.7 % of those without
+              not deploy recommendation 1.5.0 at 2026-11-20T14:04:59Z:
+                it takes no part in the calls that fail
+              gap card-gateway sends no spans, its 1 caller does"#]],
     );
 }
 
@@ -122,11 +125,12 @@ fn a_silent_dependency_that_stops_answering() {
     check(
         &timeout(1),
         expect![[r#"
-        Explained: gateway POST /checkout: 294 of 942
-          since 6 min 38 s ±2.4 s until None
-          strong: payment -> card-gateway | call card-gateway | times out after 2.0 s
-          not deploy recommendation 1.5.0 at 2026-11-20T14:06:38Z: it takes no part in the calls that fail
-          gap card-gateway sends no spans, its 1 caller does"#]],
+            Explained: gateway POST /checkout: 294 of 942
+              since 6 min 38 s ±2.4 s until None
+              strong: payment -> card-gateway | call card-gateway | times out after 2.0 s
+              not deploy recommendation 1.5.0 at 2026-11-20T14:06:38Z:
+                it takes no part in the calls that fail
+              gap card-gateway sends no spans, its 1 caller does"#]],
     );
 }
 

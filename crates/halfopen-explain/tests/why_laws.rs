@@ -22,6 +22,10 @@ fn ask(shop: &Shop, spans: &[Span], batch_rows: usize) -> WhyAnswer {
     why(&question(shop), &evidence)
 }
 
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 fn shuffle<T>(items: &mut [T], seed: u64) {
     let mut dice = Dice(seed);
     for place in (1..items.len()).rev() {
@@ -87,7 +91,7 @@ fn naive(spans: &[Span], parts: &[ConditionPart], reason: &str) -> Contrast {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(16))]
 
     #[test]
     fn counts_equal_those_of_a_naive_oracle(seed in 1_u64..10_000, batch_rows in 40_usize..900) {
@@ -181,7 +185,7 @@ fn any_span() -> impl Strategy<Value = Span> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(300))]
 
     #[test]
     fn any_graph_of_spans_gets_an_answer(

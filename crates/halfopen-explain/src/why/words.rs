@@ -324,6 +324,29 @@ fn show_parts(parts: &[ConditionPart]) -> String {
     parts.iter().map(show).collect::<Vec<_>>().join(" and ")
 }
 
+/// A place in which fewer of the failing requests fail than this share is background, where
+/// another cause is known and nothing tells its requests from others.
+const BACKGROUND_SHARE_MAX: f64 = 0.1;
+
+/// Takes places out in which only a few requests fail, where another cause explains most of them.
+pub(super) fn leave_out_background(causes: &mut Vec<Cause>) -> Vec<String> {
+    let explained = causes.iter().any(|cause| cause.strength >= Strength::Likely);
+    let is_background = |cause: &Cause| {
+        explained
+            && cause.strength == Strength::Weak
+            && cause.conditions.is_empty()
+            && cause.contrast.failing.ratio() < BACKGROUND_SHARE_MAX
+    };
+    let line = |cause: &Cause| {
+        let (share, call) = (cause.contrast.failing, cause.call.as_ref()?);
+        let subject = subject(call);
+        Some(format!("{subject}: only {} of {} failing requests", share.count, share.total))
+    };
+    let told = causes.iter().filter(|cause| is_background(cause)).filter_map(line).collect();
+    causes.retain(|cause| !is_background(cause));
+    told
+}
+
 /// Says that failures were one short burst.
 pub(super) fn spike(requests: &Requests, window: &[u32], first: usize, end: usize) -> String {
     let start = |place: usize| requests.all[window[place] as usize].start;
