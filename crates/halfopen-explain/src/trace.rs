@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use arrow::array::RecordBatch;
 use halfopen_model::answer::{Gap, SpanFault, TraceAnswer, TraceEvent, TraceSpan};
+use halfopen_model::time::SECOND_NS;
 use halfopen_model::{SpanId, Table, TimeRange, TraceId, UnixNanos};
 
 use crate::shell::quoted;
@@ -29,7 +30,7 @@ pub const TRACE_LOGS_MAX: usize = 50_000;
 /// parent by no more than that is no finding.
 const ROUNDING_NS: i64 = 1_000_000;
 /// How far around a trace the offered `why` looks.
-const WHY_AROUND_NS: i64 = 15 * 60 * halfopen_model::time::SECOND_NS;
+const WHY_AROUND_NS: i64 = 15 * 60 * SECOND_NS;
 
 /// Lays out the trace `trace_id`; `None` when neither a span nor a log record of it is given.
 /// Rows of other traces are passed over, identical rows shown once.
@@ -309,7 +310,11 @@ fn next_commands(
     if let (Some(_), Some(top)) = (failed_first, spans.iter().find(|span| span.failed))
         && !top.service.is_empty()
     {
-        let (from, to) = (range.from.shifted(-WHY_AROUND_NS), range.to.shifted(WHY_AROUND_NS));
+        // Whole seconds: nobody wants to paste nanoseconds.
+        let whole =
+            |time: UnixNanos| UnixNanos(time.0.div_euclid(SECOND_NS).saturating_mul(SECOND_NS));
+        let from = whole(range.from.shifted(-WHY_AROUND_NS));
+        let to = whole(range.to.shifted(WHY_AROUND_NS + SECOND_NS));
         next.push(format!("halfopen why {} --from {from} --to {to}", quoted(&top.service)));
     }
     if let Some(request_id) = request_id {

@@ -36,9 +36,13 @@ impl Source {
     /// When the address does not read or the folder cannot be opened.
     pub async fn open(args: &SourceArgs, session: &mut Session) -> Result<Source, Failure> {
         if let Some(folder) = &args.data {
+            session.terminal.ask_again_with("--data", &folder.to_string_lossy());
             return open_folder(folder, session).await;
         }
         let variable = || std::env::var(URL_VARIABLE).ok().filter(|url| !url.is_empty());
+        if let Some(url) = &args.url {
+            session.terminal.ask_again_with("--url", url);
+        }
         let url = args.url.clone().or_else(variable);
         let remote = Remote::new(url.as_deref().unwrap_or(URL_DEFAULT))?;
         Ok(Source::Remote(Box::new(remote)))

@@ -18,13 +18,25 @@ const WIDTH_COLUMNS_MIN: usize = 40;
 pub struct Terminal {
     json: bool,
     out: BufWriter<Box<dyn Write>>,
+    /// Flags that a command needs to be asked of the same source.
+    source_flags: String,
 }
 
 impl Terminal {
     /// The terminal of this process; with `json`, stdout carries JSON only.
     pub fn new(json: bool) -> Terminal {
         let out: Box<dyn Write> = Box::new(AutoStream::auto(io::stdout()));
-        Terminal { json, out: BufWriter::new(out) }
+        Terminal { json, out: BufWriter::new(out), source_flags: String::new() }
+    }
+
+    /// Has every command that is offered from now on ask where this one asked.
+    pub(crate) fn ask_again_with(&mut self, flag: &str, value: &str) {
+        self.source_flags = format!(" {flag} {}", halfopen_explain::shell::quoted(value));
+    }
+
+    /// A command as it can be pasted.
+    pub(crate) fn command(&self, command: &str) -> String {
+        format!("{command}{}", self.source_flags)
     }
 
     /// Whether the caller wants JSON.

@@ -101,7 +101,7 @@ fn the_deepest_failure_came_first_and_one_that_was_survived_did_not() {
                 smtp try self 0 ns failed
                   smtp socket self 0 ns failed
                     smtp deep self 1.0 ms failed
-            next: halfopen why gate --from 2026-11-20T13:45:00Z --to 2026-11-20T14:15:00.100Z
+            next: halfopen why gate --from 2026-11-20T13:45:00Z --to 2026-11-20T14:15:01Z
         "#]],
     );
 }
@@ -116,7 +116,7 @@ fn failures_are_known_by_http_and_grpc_too() {
             gate POST self 80.0 ms failed
               pay charge self 10.0 ms failed <= failed first
               pay charge self 10.0 ms
-            next: halfopen why gate --from 2026-11-20T13:45:00Z --to 2026-11-20T14:15:00.100Z
+            next: halfopen why gate --from 2026-11-20T13:45:00Z --to 2026-11-20T14:15:01Z
         "#]],
     );
 }
@@ -200,7 +200,7 @@ fn odd_times_are_said_and_never_corrected() {
             gap: 1 span ends before the start
             gap: 1 span has no end
             gap: the clock of pay differs by up to 40.0 ms
-            next: halfopen why pay --from 2026-11-20T13:45:00.060Z --to 2026-11-20T14:15:00.200Z
+            next: halfopen why pay --from 2026-11-20T13:45:00Z --to 2026-11-20T14:15:01Z
         "#]],
     );
 }
@@ -239,7 +239,7 @@ fn events_and_log_records_stand_in_their_span_by_time() {
             * pay exception Timeout: card-gateway: 2 s are over
         * audit INFO names a span that did not come
         * audit LOG names none
-        next: halfopen why gate --from 2026-11-20T13:45:00Z --to 2026-11-20T14:15:00.100Z
+        next: halfopen why gate --from 2026-11-20T13:45:00Z --to 2026-11-20T14:15:01Z
     "#]]
     .assert_eq(&render(&answer));
 }
@@ -300,7 +300,10 @@ proptest! {
     /// Whatever the parents claim, every span is shown once, below its parent or at the top.
     #[test]
     fn any_graph_of_parents_is_laid_out(
-        edges in prop::collection::vec((0_u64..12, prop::option::of(0_u64..14), 0_i64..50, -5_i64..50), 1..40)
+        edges in prop::collection::vec(
+            (0_u64..12, prop::option::of(0_u64..14), 0_i64..50, -5_i64..50),
+            1..40,
+        )
     ) {
         let rows: Vec<Drawn> = edges
             .iter()

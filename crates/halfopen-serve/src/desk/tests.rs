@@ -140,11 +140,7 @@ async fn why_looks_at_the_last_time_that_holds_data_and_says_so() {
     let desk = desk(vec![spans(&[([1; 16], "gate", old)])], 10);
     let answer = desk.why(WhyAsk::default()).await.expect("evidence reads");
     assert!(answer.window.contains(old), "{:?} misses {old}", answer.window);
-    let told = answer.gaps.iter().any(|gap| {
-        gap.to_string()
-            == "no span is of the last 15 min; this is about the 15 min up to the last one, 71 h 59 \
-                min ago"
-    });
+    let told = answer.gaps.iter().any(|gap| gap.to_string().ends_with("last one, 71 h 59 min ago"));
     assert!(told, "{:?}", answer.gaps);
 
     let window = Some(TimeRange { from: ago(60), to: NOW });

@@ -117,7 +117,8 @@ impl<S: ReadEvidence> Desk<S> {
         Ok(!self.evidence.read(scan).await?.is_empty())
     }
 
-    /// The end, rounded up to a second, of a second that holds a span and after which, up to `now`, there is none.
+    /// A moment, whole in seconds, up to a second or two after the begin of the last span before
+    /// `now`.
     async fn latest_span(&self, now: UnixNanos) -> Result<Option<UnixNanos>, DeskError> {
         let mut reach_ns = WINDOW_NS_DEFAULT;
         let mut range = TimeRange { from: UnixNanos(0), to: now };

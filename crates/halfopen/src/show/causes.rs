@@ -12,8 +12,6 @@ use crate::terminal::{COMMAND, FAILED, FAINT, STRONG, Terminal};
 const CAUSES_SHOWN: usize = 3;
 /// Conditions and changes of one cause that are shown unless all are asked for.
 const CONDITIONS_SHOWN: usize = 2;
-/// Names that say the same as a condition.
-const SAME_SHOWN: usize = 3;
 /// Versions of a split that are shown.
 const SPLIT_SHOWN: usize = 4;
 /// Other kinds of requests that fail too.
@@ -36,7 +34,7 @@ pub(crate) fn show(terminal: &mut Terminal, answer: &WhyV1, all: bool) -> Result
     let also = if all { answer.also_failing.len() } else { ALSO_SHOWN };
     for other in answer.also_failing.iter().take(also) {
         terminal.line(format_args!(
-            "also: {} of {} failed ({})",
+            "also: {} {} failed ({})",
             of(&other.failing),
             clean(&requests(&other.scope)),
             percent(other.failing.ratio),
@@ -131,7 +129,8 @@ fn cause(
         let text = format!("{head}{}", condition_text(condition));
         with_numbers(terminal, INDENT, &text, &numbers(&condition.contrast, false), false)?;
         if !condition.same_as.is_empty() {
-            terminal.line(format_args!("{INDENT}{FAINT}{}{FAINT:#}", same_text(condition)))?;
+            let same = same_text(condition, terminal.width().saturating_sub(INDENT.len()));
+            terminal.line(format_args!("{INDENT}{FAINT}{same}{FAINT:#}"))?;
         }
     }
     let shown = if all { cause.after.len() } else { CONDITIONS_SHOWN };
@@ -229,14 +228,21 @@ fn bare(attribute: &str) -> &str {
     }
 }
 
-fn same_text(condition: &ConditionV1) -> String {
+/// Attributes that say the same as a condition: as many as one line holds.
+fn same_text(condition: &ConditionV1, columns: usize) -> String {
     let same = &condition.same_as;
-    let mut shown: Vec<String> =
-        same.iter().take(SAME_SHOWN).map(|part| part_text(part, same)).collect();
-    if same.len() > SAME_SHOWN {
-        shown.push(format!("{} more", same.len() - SAME_SHOWN));
+    let mut text = "the same  ".to_owned();
+    for (position, part) in same.iter().enumerate() {
+        let part = clean(&part_text(part, same)).into_owned();
+        let comma = if position == 0 { "" } else { ", " };
+        let left = same.len() - position;
+        let room = columns.saturating_sub(width(" and 99 more"));
+        if position > 0 && width(&text) + 2 + width(&part) > room {
+            return format!("{text} and {left} more");
+        }
+        text = format!("{text}{comma}{part}");
     }
-    clean(&format!("the same  {}", shown.join(", "))).into_owned()
+    text
 }
 
 /// A change near the onset, and how its versions did.
@@ -267,8 +273,6 @@ fn see(terminal: &mut Terminal, cause: &CauseV1) -> Result<(), Failure> {
         Some(twin) => format!("     healthy twin {}", short(&twin.to_string())),
         None => String::new(),
     };
-    terminal.line(format_args!(
-        "{INDENT}see       {COMMAND}halfopen trace {}{COMMAND:#}{twin}",
-        short(&example)
-    ))
+    let command = terminal.command(&format!("halfopen trace {}", short(&example)));
+    terminal.line(format_args!("{INDENT}see       {COMMAND}{command}{COMMAND:#}{twin}"))
 }

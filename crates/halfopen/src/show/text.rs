@@ -160,7 +160,8 @@ pub(crate) fn closing(
     }
     for (position, command) in next.iter().enumerate() {
         let head = if position == 0 { "next:" } else { "     " };
-        terminal.line(format_args!("{head} {COMMAND}{}{COMMAND:#}", clean(command)))?;
+        let command = terminal.command(&clean(command));
+        terminal.line(format_args!("{head} {COMMAND}{command}{COMMAND:#}"))?;
     }
     Ok(())
 }

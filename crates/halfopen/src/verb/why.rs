@@ -21,9 +21,19 @@ Examples:
 #[command(before_help = EXAMPLES)]
 pub struct WhyArgs {
     /// Only requests to this service
-    pub service: Option<String>,
+    #[arg(value_name = "SERVICE")]
+    pub of_service: Option<String>,
 
     /// Only requests for this operation: `POST /checkout`, or the name of a span
+    #[arg(value_name = "OPERATION")]
+    pub of_operation: Option<String>,
+
+    /// The same as SERVICE
+    #[arg(long, value_name = "NAME", conflicts_with = "of_service")]
+    pub service: Option<String>,
+
+    /// The same as OPERATION
+    #[arg(long, value_name = "NAME", conflicts_with = "of_operation")]
     pub operation: Option<String>,
 
     #[command(flatten)]
@@ -49,7 +59,10 @@ pub(crate) async fn run(args: WhyArgs, session: &mut Session) -> Result<Outcome,
     let baseline = args.baseline.as_deref().map(|text| parse_range(text, now));
     let baseline = baseline.transpose().map_err(usage)?;
     let source = Source::open(&args.source, session).await?;
-    let scope = Scope { service: args.service, operation: args.operation };
+    let scope = Scope {
+        service: args.of_service.or(args.service),
+        operation: args.of_operation.or(args.operation),
+    };
     let answer = source.why(WhyAsk { scope, window, baseline }).await?;
     if session.terminal.is_json() {
         session.terminal.json(&answer)?;

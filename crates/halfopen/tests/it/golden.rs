@@ -115,7 +115,8 @@ async fn every_case_prints_what_it_printed_before() {
             continue;
         }
         let arguments = replaced(&case.arguments, &["--data", "$DATA"], &["--url", &server.url]);
-        let remote = run(&arguments, &[(&server.url, "$DATA")]);
+        let flag = format!("--url {}", server.url);
+        let remote = run(&arguments, &[(&flag, "--data $DATA"), (&server.url, "$DATA")]);
         assert_eq!(remote, found, "{}: the server answers otherwise than the folder", case.name);
     }
     // While a server holds the folder, nobody else opens it.
