@@ -11,6 +11,7 @@ use arrow::error::ArrowError;
 use halfopen_model::{Fingerprint, Table, TimeRange, UnixNanos, schema};
 
 use crate::gather;
+use crate::segment::order::SORT_BYTES_PER_ROW;
 
 /// Memory of a column beside its buffers: the array, its pointers, its share of the schema.
 const COLUMN_BYTES: usize = 250;
@@ -28,14 +29,16 @@ pub(crate) struct HotBatch {
     pub(crate) fingerprints: Vec<Fingerprint>,
     /// From the first to behind the last time.
     pub(crate) range: TimeRange,
-    /// Memory that it holds.
+    /// Memory that it holds, and what sorting it will take.
     pub(crate) bytes: usize,
 }
 
 impl HotBatch {
     pub(crate) fn new(table: Table, rows: RecordBatch, fingerprints: Vec<Fingerprint>) -> HotBatch {
         let range = time_range(table, &rows);
-        let bytes = memory_bytes(&rows) + fingerprints.capacity() * size_of::<Fingerprint>();
+        let bytes = memory_bytes(&rows)
+            + fingerprints.capacity() * size_of::<Fingerprint>()
+            + rows.num_rows() * SORT_BYTES_PER_ROW;
         HotBatch { rows, fingerprints, range, bytes }
     }
 }

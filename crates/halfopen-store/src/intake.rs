@@ -128,6 +128,13 @@ impl Intake {
         self.filled.notify_all();
     }
 
+    /// Nobody writes any more: whoever waits is told so.
+    pub(crate) fn abandon(&self) {
+        let mut queue = self.lock();
+        queue.closed = true;
+        queue.waiting.clear();
+    }
+
     /// Takes note of rows of an earlier run.
     pub(crate) fn remember(&self, marks: impl Iterator<Item = u128>) {
         self.lock().seen.remember(marks);

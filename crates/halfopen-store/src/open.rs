@@ -17,13 +17,15 @@ use crate::intake::Intake;
 use crate::report::OpenReport;
 use crate::seen::{Seen, mark};
 use crate::segment::Segment;
+use crate::segment::write::WRITE_BYTES;
 use crate::shared::{Keeping, Lost, Parts, PerTable, Shared, State};
 use crate::wal::file::WalFiles;
 use crate::wal::frame::Part;
 use crate::wal::replay::{Reading, Replay};
 
-/// Shortest sensible bound: one large request of a sender with its frame.
-const HOT_BYTES_MIN: usize = 16 * 1024 * 1024;
+/// Smallest sensible bound: room to seal, and some large requests of senders with their frames.
+const HOT_BYTES_MIN: usize = 64 * 1024 * 1024;
+const _: () = assert!(HOT_BYTES_MIN >= 2 * WRITE_BYTES);
 
 /// An opened folder.
 pub(crate) struct Opened {
@@ -104,7 +106,7 @@ fn check(config: &StoreConfig) -> Result<(), StoreError> {
         return refuse(
             "hot_bytes_max",
             config.hot_bytes_max.to_string(),
-            "at least 16 MiB are needed",
+            "at least 64 MiB are needed",
         );
     }
     let numbers = [

@@ -18,7 +18,6 @@ use crate::hot::{self, Generation};
 use crate::recent;
 use crate::report::SealReport;
 use crate::seen::mark;
-use crate::segment::order::SORT_BYTES_PER_ROW;
 use crate::segment::write::{Origin, WRITE_BYTES, write_segment};
 use crate::segment::{Segment, SegmentInfo};
 use crate::shared::{Keeping, Shared};
@@ -117,9 +116,9 @@ pub(crate) async fn seal(shared: &Arc<Shared>) -> Result<SealReport, StoreError>
 }
 
 fn next_generation(shared: &Shared) -> Option<Arc<Generation>> {
-    shared.wal_files.turn();
     shared.change(|state| {
         if state.sealing.is_none() && !state.active.is_empty() {
+            shared.wal_files.turn();
             state.sealing = Some(Arc::new(std::mem::take(&mut state.active)));
         }
         state.sealing.clone()
@@ -213,8 +212,7 @@ fn write_tables(
         if batches.is_empty() {
             continue;
         }
-        let work = generation.rows(table) * SORT_BYTES_PER_ROW + WRITE_BYTES;
-        shared.sealing_bytes.store(work, Ordering::Release);
+        shared.sealing_bytes.store(WRITE_BYTES, Ordering::Release);
         let file = file_name(shared, table, generation);
         let origin = Origin { table, node: &shared.config.node, sealed_at };
         let written = write_segment(&origin, batches, &shared.folder.path(&file))

@@ -19,6 +19,7 @@ use crate::folder::Folder;
 use crate::hot::{Generation, HotBatch};
 use crate::intake::Intake;
 use crate::segment::open::OpenSegments;
+use crate::segment::write::WRITE_BYTES;
 use crate::segment::{Damage, Segment, SegmentInfo};
 use crate::wal::file::WalFiles;
 
@@ -43,7 +44,7 @@ pub(crate) struct Shared {
     pub(crate) open_segments: OpenSegments,
     pub(crate) seal_wanted: Notify,
     pub(crate) keeping: AsyncMutex<Keeping>,
-    /// Memory that the seal under way needs beside the rows.
+    /// Memory that the seal under way needs beside rows and sorting.
     pub(crate) sealing_bytes: AtomicUsize,
     pub(crate) sql: std::sync::OnceLock<crate::sql::session::Base>,
     state: RwLock<State>,
@@ -194,7 +195,8 @@ impl Shared {
             let reason = format!("a write of {bytes} bytes is too large; {} fit", bytes_max / 2);
             return Err(Refusal::Never { reason });
         }
-        let held = self.held_bytes();
+        // Room to seal is kept free at all times: sealing is what makes room.
+        let held = self.hot_bytes.load(Ordering::Acquire) + self.intake.bytes() + WRITE_BYTES;
         if held + bytes > bytes_max {
             count(&self.counters.refused_memory);
             self.seal_wanted.notify_one();

@@ -20,6 +20,7 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::{SQLOptions, SessionContext};
 use futures::StreamExt;
 use halfopen_model::Table;
+use tokio::task::JoinSet;
 
 use crate::config::QueryLimits;
 use crate::error::QueryError;
@@ -36,8 +37,15 @@ pub(crate) async fn query(
     sql: &str,
     limits: QueryLimits,
 ) -> Result<QueryAnswer, QueryError> {
-    match tokio::time::timeout(limits.time_max, answer(shared, sql, limits)).await {
-        Ok(answer) => answer,
+    let (asked, text) = (Arc::clone(shared), sql.to_owned());
+    let threads = shared.sql.get_or_init(Base::new).threads();
+    // The set ends the query when who asked goes away, or time is over.
+    let mut query = JoinSet::new();
+    query.spawn_on(async move { answer(&asked, &text, limits).await }, &threads);
+    match tokio::time::timeout(limits.time_max, query.join_next()).await {
+        Ok(Some(Ok(answer))) => answer,
+        Ok(Some(Err(error))) => Err(QueryError::Failed { reason: error.to_string() }),
+        Ok(None) => Err(QueryError::Closed),
         Err(_) => Err(QueryError::Bound {
             reason: format!("it took longer than {} s", limits.time_max.as_secs_f64()),
             hint: "narrow the time range in WHERE, or allow more time".to_owned(),

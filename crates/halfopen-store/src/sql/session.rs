@@ -16,6 +16,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use object_store::memory::InMemory;
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{functions, problem};
 use crate::error::QueryError;
@@ -29,6 +30,17 @@ const NAMES: (&str, &str) = ("halfopen", "evidence");
 /// What all queries have in common.
 pub(crate) struct Base {
     state: SessionState,
+    /// Queries run in threads of their own: a long one does not delay an acknowledgement.
+    threads: Option<Runtime>,
+}
+
+impl Drop for Base {
+    fn drop(&mut self) {
+        // The last clone of the store may go inside a runtime, which must not be blocked.
+        if let Some(threads) = self.threads.take() {
+            threads.shutdown_background();
+        }
+    }
 }
 
 /// Under this address the engine asks for segments; nothing is ever read through it.
@@ -38,10 +50,14 @@ pub(super) fn segments_url() -> ObjectStoreUrl {
 
 impl Base {
     pub(super) fn new() -> Base {
+        let partitions = available_parallelism().map_or(1, usize::from).max(PARTITIONS_MIN);
+        let threads = Builder::new_multi_thread()
+            .worker_threads(partitions)
+            .thread_name("halfopen-query")
+            .enable_time()
+            .build();
         let mut config = SessionConfig::new()
-            .with_target_partitions(
-                available_parallelism().map_or(1, usize::from).max(PARTITIONS_MIN),
-            )
+            .with_target_partitions(partitions)
             .with_batch_size(BATCH_ROWS)
             .with_information_schema(true)
             .with_default_catalog_and_schema(NAMES.0, NAMES.1);
@@ -55,7 +71,13 @@ impl Base {
         if let Some(known) = state.scalar_functions() {
             known.extend(functions);
         }
-        Base { state: state.build() }
+        // Without threads of its own a query runs where it was asked.
+        Base { state: state.build(), threads: threads.ok() }
+    }
+
+    /// Where queries run.
+    pub(super) fn threads(&self) -> Handle {
+        self.threads.as_ref().map_or_else(Handle::current, |threads| threads.handle().clone())
     }
 
     /// The surroundings of one query: its own memory, its own tables, no disk.

@@ -15,8 +15,18 @@ use crate::wal::file::WalLog;
 /// When a sender should try again after the disk refused: room is made by sealing or by people.
 const DISK_RETRY: Duration = Duration::from_secs(5);
 
+/// However the thread ends, no sender waits for ever.
+struct Farewell<'a>(&'a Shared);
+
+impl Drop for Farewell<'_> {
+    fn drop(&mut self) {
+        self.0.intake.abandon();
+    }
+}
+
 /// Writes until the intake is closed and empty.
 pub(crate) fn run(shared: &Shared, next_sequence: u64) {
+    let _farewell = Farewell(shared);
     let mut log = WalLog::new(&shared.folder.path("wal"), &shared.wal_files, next_sequence);
     while let Some(mut group) = shared.intake.take() {
         let begin = Instant::now();

@@ -52,7 +52,9 @@ proptest! {
     }
 
     #[test]
-    fn any_flipped_bit_and_any_missing_byte_is_noticed(parts in parts(), place: usize, bit in 0..8) {
+    fn a_flipped_bit_or_a_missing_byte_is_noticed(
+        parts in parts(), place: usize, bit in 0..8,
+    ) {
         let mut frame = Frame::encode(&parts).expect("a small write");
         let mut bytes = frame.seal(1).to_vec();
         let place = place % bytes.len();
