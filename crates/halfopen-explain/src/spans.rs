@@ -439,3 +439,6 @@ impl<'a, T: Copy> KeyCache<'a, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

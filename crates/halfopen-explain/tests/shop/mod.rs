@@ -107,7 +107,7 @@ impl Shop {
     pub(crate) fn new(seed: u64) -> Shop {
         Shop {
             seed,
-            requests: 4_000,
+            requests: 2_500,
             background: 0.002,
             fault: Box::new(|_| None),
             version: Box::new(|_, _, _| "1.4.0"),
