@@ -126,17 +126,15 @@ impl Network {
 }
 
 /// A host made of a function.
-pub(crate) fn handler<F, W>(
-    work: F,
-) -> impl Service<Req, Response = Res, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+pub(crate) fn handler<F, W>(work: F) -> Host
 where
     F: Fn(Req) -> W + Clone + Send + Sync + 'static,
     W: Future<Output = Res> + Send + 'static,
 {
-    tower::service_fn(move |request: Req| {
+    BoxCloneSyncService::new(tower::service_fn(move |request: Req| {
         let work = work(request);
         async move { Ok::<_, Infallible>(work.await) }
-    })
+    }))
 }
 
 pub(crate) fn get(path: &str) -> Req {
