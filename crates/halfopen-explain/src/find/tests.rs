@@ -250,9 +250,11 @@ fn a_record_without_a_trace_is_in_the_timeline_too() {
     ];
     let evidence = FindEvidence { logs: vec![logs(&records)], ..FindEvidence::default() };
     let answer = assemble(&Question::read("job-9"), choice, evidence);
+    // Every line is indented, and what all lines share is cut from what is expected.
     expect![[r#"
+        timeline
              5 logs cron INFO started ["job-9"]
              6 exchanges cron x-request-id = job-9 ["job-9"]
     "#]]
-    .assert_eq(&lines(&answer));
+    .assert_eq(&format!("timeline\n{}", lines(&answer)));
 }
