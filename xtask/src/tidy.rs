@@ -4,10 +4,13 @@
 mod edges;
 mod lengths;
 mod names;
+mod shared_build;
 
 /// Runs every rule.
 pub(crate) fn lint() -> Result<String, String> {
-    let offences = [edges::offences(), lengths::offences(), names::offences()].concat();
+    let offences =
+        [edges::offences(), lengths::offences(), names::offences(), shared_build::offences()]
+            .concat();
     if offences.is_empty() {
         Ok("the house is in order".to_owned())
     } else {
@@ -37,5 +40,10 @@ mod tests {
     #[test]
     fn names_say_something_and_no_path_is_of_one_machine() {
         none(names::offences());
+    }
+
+    #[test]
+    fn demo_and_tests_share_one_build_of_the_engine() {
+        none(shared_build::offences());
     }
 }
