@@ -101,16 +101,26 @@ mod tests {
             &window,
             &[part("resource.service.version", "2.3.0"), part("span.app.brand", "o'malley")],
         );
-        let shown = query.replace(" and ", "\n  and ").replace(" intersect ", "\nintersect ");
+        let shown = query
+            .replace(" from ", "\n  from ")
+            .replace(" where ", "\n  where ")
+            .replace(" and ", "\n  and ")
+            .replace(" intersect ", "\nintersect ");
         expect_test::expect![[r#"
-            select count(distinct trace_id) from (select trace_id from spans where start_time >= '1970-01-01T00:00:00Z'
+            select count(distinct trace_id)
+              from (select trace_id
+              from spans
+              where start_time >= '1970-01-01T00:00:00Z'
               and start_time < '1970-01-01T00:00:01Z'
               and service = 'payment'
               and cast("resource.service.version" as varchar) = '2.3.0'
-            intersect select trace_id from spans where start_time >= '1970-01-01T00:00:00Z'
+            intersect select trace_id
+              from spans
+              where start_time >= '1970-01-01T00:00:00Z'
               and start_time < '1970-01-01T00:00:01Z'
               and service = 'payment'
-              and cast(attr(attributes, 'span.app.brand') as varchar) = 'o''malley')"#]].assert_eq(&shown);
+              and cast(attr(attributes, 'span.app.brand') as varchar) = 'o''malley')"#]]
+        .assert_eq(&shown);
         assert!(carries(&part("span.cart.items", ">= 50")).ends_with("as double) >= 50"));
     }
 }

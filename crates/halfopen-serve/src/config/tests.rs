@@ -9,7 +9,7 @@ const EXAMPLE: &str = include_str!("../../../../docs/halfopen.example.toml");
 const KEYS_MAX: usize = 25;
 
 fn environment(pairs: &[(&str, &str)]) -> Environment {
-    let home = [("HOME", "/home/somebody")];
+    let home = [("HOME", "/users/somebody")];
     let all = home.iter().chain(pairs);
     Environment::new(all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
 }
@@ -93,11 +93,11 @@ fn the_data_folder_follows_the_home() {
     let folder = |pairs: &[(&str, &str)]| {
         load("", pairs, &Overrides::default()).expect("settings").store.folder
     };
-    assert_eq!(folder(&[]), PathBuf::from("/home/somebody/.local/share/halfopen"));
+    assert_eq!(folder(&[]), PathBuf::from("/users/somebody/.local/share/halfopen"));
     assert_eq!(folder(&[("XDG_DATA_HOME", "/data")]), PathBuf::from("/data/halfopen"));
     assert_eq!(
         folder(&[("XDG_DATA_HOME", "relative")]),
-        PathBuf::from("/home/somebody/.local/share/halfopen")
+        PathBuf::from("/users/somebody/.local/share/halfopen")
     );
     let nowhere = Config::load(None, &Environment::default(), &Overrides::default());
     assert!(matches!(nowhere, Err(ConfigError::NoHome)));
