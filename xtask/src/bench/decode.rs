@@ -1,4 +1,6 @@
-//! Decode → Arrow → write-ahead log, in this process, on one core.
+//! Decode → Arrow → write-ahead log, in this process. What one core can do is told by processor
+//! time (of all threads: decoding, log and sealing), so that waiting for the disk does not count;
+//! the time on the wall stands beside it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,7 +17,7 @@ const SPANS: usize = 512;
 const ATTRIBUTES: usize = 12;
 /// Requests that are coalesced into one batch, as the server does under load.
 const REQUESTS_PER_BATCH: usize = 16;
-const BATCHES: usize = 24;
+const BATCHES: usize = 48;
 const ROUNDS: usize = 5;
 const TARGET_SPANS_PER_S: f64 = 400_000.0;
 
@@ -38,14 +40,33 @@ fn rate(spans: usize, began: Instant) -> f64 {
     spans as f64 / began.elapsed().as_secs_f64()
 }
 
-async fn to_log(payloads: &[Vec<u8>]) -> Result<(f64, f64), String> {
+/// Ticks of processor time in a second, as Linux tells them to every process (`man 5 proc`).
+const TICKS_PER_S: f64 = 100.0;
+
+/// Processor time of this process in seconds, all threads together (Linux).
+fn processor_seconds() -> Result<f64, String> {
+    let stat = std::fs::read_to_string("/proc/self/stat").map_err(|error| error.to_string())?;
+    let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = |field: usize| behind_name.split_whitespace().nth(field)?.parse::<f64>().ok();
+    let user_and_system = ticks(11).zip(ticks(12)).ok_or("no times in /proc/self/stat")?;
+    Ok((user_and_system.0 + user_and_system.1) / TICKS_PER_S)
+}
+
+/// Spans per second of one core, on the wall, and of decoding alone.
+struct Rates {
+    core: f64,
+    wall: f64,
+    decode: f64,
+}
+
+async fn to_log(payloads: &[Vec<u8>]) -> Result<Rates, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let config = StoreConfig { folder: folder.path().join("data"), ..StoreConfig::default() };
     let (store, _) =
         Store::open(config, Arc::new(Fixed)).await.map_err(|error| error.to_string())?;
     let mut builder = EvidenceBuilder::new(IngestSettings::default());
     let arrival = Arrival { sender: "bench", at: Fixed.now() };
-    let (mut spans, began) = (0, Instant::now());
+    let (mut spans, began, processor) = (0, Instant::now(), processor_seconds()?);
     let mut decoding = 0.0;
     for group in payloads.chunks(REQUESTS_PER_BATCH) {
         let decode_began = Instant::now();
@@ -57,9 +78,10 @@ async fn to_log(payloads: &[Vec<u8>]) -> Result<(f64, f64), String> {
         decoding += decode_began.elapsed().as_secs_f64();
         store.write(batches).await.map_err(|error| error.to_string())?;
     }
-    let whole = rate(spans, began);
+    let wall = rate(spans, began);
+    let core = spans as f64 / (processor_seconds()? - processor);
     store.close(std::time::Duration::from_secs(60)).await;
-    Ok((whole, spans as f64 / decoding))
+    Ok(Rates { core, wall, decode: spans as f64 / decoding })
 }
 
 fn prost_alone(payloads: &[Vec<u8>]) -> Result<f64, String> {
@@ -78,24 +100,25 @@ fn prost_alone(payloads: &[Vec<u8>]) -> Result<f64, String> {
 pub(super) fn decode() -> Result<Vec<Figure>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    let (mut whole, mut decoding, mut prost) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rates, mut prost) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         let payloads = payloads(round);
         prost.push(prost_alone(&payloads)?);
-        let (path, decode) = runtime.block_on(to_log(&payloads))?;
-        whole.push(path);
-        decoding.push(decode);
+        rates.push(runtime.block_on(to_log(&payloads))?);
     }
-    let (whole, decoding, prost) = (median(whole), median(decoding), median(prost));
+    let of = |pick: fn(&Rates) -> f64| median(rates.iter().map(pick).collect());
+    let core = of(|rates| rates.core);
     Ok(vec![Figure {
-        what: format!("decode → Arrow → WAL, {ATTRIBUTES} attributes, in process, one sender"),
-        measured: format!("{} spans/s", thousands(whole)),
+        what: format!("decode → Arrow → WAL, {ATTRIBUTES} attributes, in process, per core"),
+        measured: format!("{} spans/s", thousands(core)),
         target: format!("{} spans/s", thousands(TARGET_SPANS_PER_S)),
-        reached: whole >= TARGET_SPANS_PER_S,
+        reached: core >= TARGET_SPANS_PER_S,
         beside: format!(
-            "decode → Arrow alone {}; prost to structs alone {}",
-            thousands(decoding),
-            thousands(prost)
+            "on the wall, one sender that waits for the disk {}; decode → Arrow alone {}; prost \
+             to structs alone {}",
+            thousands(of(|rates| rates.wall)),
+            thousands(of(|rates| rates.decode)),
+            thousands(median(prost))
         ),
     }])
 }
