@@ -43,7 +43,8 @@ impl HotBatch {
     }
 }
 
-fn time_range(table: Table, rows: &RecordBatch) -> TimeRange {
+/// From the first to behind the last time of rows.
+pub(crate) fn time_range(table: Table, rows: &RecordBatch) -> TimeRange {
     let times = rows
         .column_by_name(table.time_column())
         .and_then(|column| column.as_any().downcast_ref())

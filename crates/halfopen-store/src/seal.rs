@@ -215,7 +215,7 @@ fn write_tables(
         shared.sealing_bytes.store(WRITE_BYTES, Ordering::Release);
         let file = file_name(shared, table, generation);
         let origin = Origin { table, node: &shared.config.node, sealed_at };
-        let written = write_segment(&origin, batches, &shared.folder.path(&file))
+        let written = write_segment(origin, batches, &shared.folder.path(&file))
             .map_err(|source| StoreError::Segment { table, source: Box::new(source) })?;
         sync_folder(&shared.folder.segments(table))?;
         segments.push(SegmentInfo {

@@ -19,13 +19,9 @@ pub(crate) fn by_trace(table: Table) -> bool {
     matches!(table, Table::Spans | Table::Logs)
 }
 
-/// All rows in the order of the segment; and first and last trace id.
-pub(crate) fn ordered<'a>(
-    table: Table,
-    batches: &[impl AsRef<HotBatch> + 'a],
-) -> (Vec<Pick>, Option<(TraceId, TraceId)>) {
+/// All rows in the order of the segment.
+pub(crate) fn ordered<'a>(table: Table, batches: &[impl AsRef<HotBatch> + 'a]) -> Vec<Pick> {
     let mut keys: Vec<ByTrace> = Vec::new();
-    let mut traces: Option<(TraceId, TraceId)> = None;
     for (number, batch) in batches.iter().enumerate() {
         let rows = &batch.as_ref().rows;
         let ids = rows.column_by_name("trace_id").and_then(|c| c.as_fixed_size_binary_opt());
@@ -34,10 +30,6 @@ pub(crate) fn ordered<'a>(
         for row in 0..rows.num_rows() {
             let id = ids.filter(|ids| ids.is_valid(row)).map(|ids| ids.value(row));
             let id = id.and_then(|id| id.try_into().ok()).map(TraceId);
-            if let Some(id) = id {
-                let (first, last) = traces.unwrap_or((id, id));
-                traces = Some((first.min(id), last.max(id)));
-            }
             let trace = id.filter(|_| by_trace(table)).map_or(0, |id| u128::from_be_bytes(id.0));
             let time = times.map_or(0, |times| times.value(row));
             keys.push((trace, time, number as u32, row as u32));
@@ -53,5 +45,5 @@ pub(crate) fn ordered<'a>(
             .collect();
         picks.sort_by_key(|(batch, row)| columns[*batch].map(|ids| ids.value(*row)));
     }
-    (picks, traces)
+    picks
 }

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::BufWriter;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::SchemaRef;
 use halfopen_model::{Table, TimeRange, TraceId, UnixNanos, schema};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -17,8 +18,8 @@ use parquet::schema::types::ColumnPath;
 
 use super::check::Summing;
 use super::order::{by_trace, ordered};
-use crate::gather::{Pick, Sources};
-use crate::hot::HotBatch;
+use crate::gather::Sources;
+use crate::hot::{HotBatch, time_range};
 
 const ROW_GROUP_ROWS: usize = 131_072;
 const PAGE_ROWS: usize = 8_192;
@@ -47,59 +48,132 @@ pub(crate) struct Origin<'a> {
     pub(crate) sealed_at: UnixNanos,
 }
 
-/// Writes `batches` to `path`. The file is durable, its name is not yet.
-pub(crate) fn write_segment(
-    origin: &Origin<'_>,
-    batches: &[Arc<HotBatch>],
-    path: &Path,
-) -> Result<WrittenSegment, ParquetError> {
-    let (picks, traces) = ordered(origin.table, batches);
-    let range = batches.iter().map(|batch| batch.range).reduce(|one, other| TimeRange {
-        from: one.from.min(other.from),
-        to: one.to.max(other.to),
-    });
-    let range = range.unwrap_or(TimeRange { from: UnixNanos::MAX, to: UnixNanos::MIN });
-    let rows: Vec<_> = batches.iter().map(|batch| &batch.rows).collect();
-    let sources = Sources::new(origin.table, &rows)?;
-    let properties = properties(origin, &range, batches, &picks);
-    let unfinished = path.with_extension("tmp");
-    let written = write_file(&unfinished, &sources, &picks, properties);
-    let renamed = written.and_then(|sums| {
-        fs::rename(&unfinished, path)?;
-        Ok(sums)
-    });
-    if renamed.is_err() {
-        let _ = fs::remove_file(&unfinished);
-    }
-    let (sums, bytes) = renamed?;
-    let columns = sources.schema().fields().iter().map(|field| field.name().clone()).collect();
-    Ok(WrittenSegment { rows: picks.len() as u64, bytes, range, traces, sums, columns })
+/// Writes one segment. Every segment goes through here, however its rows came together: rows
+/// arrive in the order of the segment, with the columns of its table.
+pub(crate) struct SegmentWriter<'a> {
+    origin: Origin<'a>,
+    path: &'a Path,
+    unfinished: PathBuf,
+    /// `None` once it is finished.
+    writer: Option<ArrowWriter<Summing<BufWriter<File>>>>,
+    columns: Vec<String>,
+    rows: u64,
+    range: TimeRange,
+    traces: Option<(TraceId, TraceId)>,
 }
 
-fn write_file(
-    path: &Path,
-    sources: &Sources,
-    picks: &[Pick],
-    properties: WriterProperties,
-) -> Result<(Vec<u64>, u64), ParquetError> {
-    let target = Summing::new(BufWriter::new(File::create(path)?));
-    let mut writer = ArrowWriter::try_new(target, Arc::clone(sources.schema()), Some(properties))?;
-    for chunk in picks.chunks(CHUNK_ROWS) {
-        writer.write(&sources.pick(chunk)?)?;
+impl<'a> SegmentWriter<'a> {
+    /// Begins a segment of rows with the columns `schema`, of which a row group has at most
+    /// `distinct` different keys.
+    pub(crate) fn create(
+        origin: Origin<'a>,
+        schema: &SchemaRef,
+        distinct: usize,
+        path: &'a Path,
+    ) -> Result<SegmentWriter<'a>, ParquetError> {
+        let unfinished = path.with_extension("tmp");
+        let target = Summing::new(BufWriter::new(File::create(&unfinished)?));
+        let properties = properties(origin.table, distinct);
+        let writer = ArrowWriter::try_new(target, Arc::clone(schema), Some(properties))?;
+        Ok(SegmentWriter {
+            columns: schema.fields().iter().map(|field| field.name().clone()).collect(),
+            origin,
+            path,
+            unfinished,
+            writer: Some(writer),
+            rows: 0,
+            range: TimeRange { from: UnixNanos::MAX, to: UnixNanos::MIN },
+            traces: None,
+        })
     }
+
+    /// Takes rows that come behind all that came before.
+    pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<(), ParquetError> {
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        writer.write(rows)?;
+        self.rows += rows.num_rows() as u64;
+        let range = time_range(self.origin.table, rows);
+        self.range.from = self.range.from.min(range.from);
+        self.range.to = self.range.to.max(range.to);
+        if let Some((first, last)) = trace_bounds(rows) {
+            let (before, behind) = self.traces.unwrap_or((first, last));
+            self.traces = Some((before.min(first), behind.max(last)));
+        }
+        Ok(())
+    }
+
+    /// Ends the file. It is durable, its name is not yet.
+    pub(crate) fn finish(mut self) -> Result<WrittenSegment, ParquetError> {
+        let closed = || ParquetError::General("the segment is finished already".to_owned());
+        let mut writer = self.writer.take().ok_or_else(closed)?;
+        for entry in about(&self.origin, &self.range, self.rows) {
+            writer.append_key_value_metadata(entry);
+        }
+        let written = close(writer, &self.unfinished, self.path);
+        let (sums, bytes) = written.inspect_err(|_| {
+            let _ = fs::remove_file(&self.unfinished);
+        })?;
+        Ok(WrittenSegment {
+            rows: self.rows,
+            bytes,
+            range: self.range,
+            traces: self.traces,
+            sums,
+            columns: std::mem::take(&mut self.columns),
+        })
+    }
+}
+
+impl Drop for SegmentWriter<'_> {
+    fn drop(&mut self) {
+        if self.writer.is_some() {
+            let _ = fs::remove_file(&self.unfinished);
+        }
+    }
+}
+
+fn close(
+    writer: ArrowWriter<Summing<BufWriter<File>>>,
+    unfinished: &Path,
+    path: &Path,
+) -> Result<(Vec<u64>, u64), ParquetError> {
     let (buffered, sums, bytes) = writer.into_inner()?.finish();
     let file = buffered.into_inner().map_err(|error| error.into_error())?;
     file.sync_all()?;
+    fs::rename(unfinished, path)?;
     Ok((sums, bytes))
 }
 
-fn properties(
-    origin: &Origin<'_>,
-    range: &TimeRange,
+fn trace_bounds(rows: &RecordBatch) -> Option<(TraceId, TraceId)> {
+    let ids = rows.column_by_name("trace_id")?.as_fixed_size_binary_opt()?;
+    let ids = ids.iter().flatten().filter_map(|id| id.try_into().ok()).map(TraceId);
+    ids.fold(None, |bounds, id| {
+        let (first, last) = bounds.unwrap_or((id, id));
+        Some((first.min(id), last.max(id)))
+    })
+}
+
+/// Writes `batches` to `path`. The file is durable, its name is not yet.
+pub(crate) fn write_segment(
+    origin: Origin<'_>,
     batches: &[Arc<HotBatch>],
-    picks: &[Pick],
-) -> WriterProperties {
-    let table = origin.table;
+    path: &Path,
+) -> Result<WrittenSegment, ParquetError> {
+    let picks = ordered(origin.table, batches);
+    let rows: Vec<_> = batches.iter().map(|batch| &batch.rows).collect();
+    let sources = Sources::new(origin.table, &rows)?;
+    let distinct = match by_trace(origin.table) {
+        true => distinct_traces(batches),
+        false => picks.len(),
+    };
+    let mut writer = SegmentWriter::create(origin, sources.schema(), distinct, path)?;
+    for chunk in picks.chunks(CHUNK_ROWS) {
+        writer.write(&sources.pick(chunk)?)?;
+    }
+    writer.finish()
+}
+
+fn properties(table: Table, distinct: usize) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_created_by(format!("halfopen {}", env!("CARGO_PKG_VERSION")))
         .set_compression(
@@ -107,8 +181,7 @@ fn properties(
         )
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_key_value_metadata(Some(about(origin, range, picks.len())));
+        .set_statistics_enabled(EnabledStatistics::Chunk);
     for name in ["start_time", "time", "end_time", "observed_time", "duration_ns"] {
         builder = builder
             .set_column_dictionary_enabled(ColumnPath::from(name), false)
@@ -121,24 +194,19 @@ fn properties(
         builder =
             builder.set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::Page);
     }
-    with_blooms(builder, table, batches, picks).build()
+    with_blooms(builder, table, distinct).build()
 }
 
 /// Bloom filters answer "this trace is not here" without a look at the rows.
 fn with_blooms(
     builder: WriterPropertiesBuilder,
     table: Table,
-    batches: &[Arc<HotBatch>],
-    picks: &[Pick],
+    distinct: usize,
 ) -> WriterPropertiesBuilder {
     let column = match table {
         Table::Ids => "id",
         _ if schema::schema(table).column_with_name("trace_id").is_some() => "trace_id",
         _ => return builder,
-    };
-    let distinct = match by_trace(table) {
-        true => distinct_traces(batches),
-        false => picks.len(),
     };
     builder
         .set_column_bloom_filter_enabled(ColumnPath::from(column), true)
@@ -159,7 +227,7 @@ fn distinct_traces(batches: &[Arc<HotBatch>]) -> usize {
 }
 
 /// What the footer says about the segment, for whoever finds the file alone.
-fn about(origin: &Origin<'_>, range: &TimeRange, rows: usize) -> Vec<KeyValue> {
+fn about(origin: &Origin<'_>, range: &TimeRange, rows: u64) -> Vec<KeyValue> {
     let entry = |key: &str, value: String| KeyValue::new(format!("halfopen.{key}"), value);
     vec![
         entry("table", origin.table.name().to_owned()),
