@@ -1,38 +1,30 @@
 //! What a handler holds while it works on one request: its span, its request id, and the traced
 //! ways to work, to log and to call other services.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request};
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use halfopen_resilience::body::{HoldBodyError, HoldBodyLayer, WholeBody};
+use halfopen_resilience::protocol::{Repeatable, Route};
+use halfopen_resilience::stack::ServerLayers;
+use http::{HeaderValue, Method, Request};
 use opentelemetry::logs::{AnyValue, Severity};
-use opentelemetry::propagation::TextMapPropagator as _;
-use opentelemetry::trace::{Span as _, SpanKind, Status, TraceContextExt as _, Tracer as _};
+use opentelemetry::trace::{FutureExt as _, SpanKind, Status, TraceContextExt as _, Tracer as _};
 use opentelemetry::{Array, Context, Key, KeyValue, StringValue, Value};
-use opentelemetry_http::HeaderInjector;
-use opentelemetry_sdk::propagation::TraceContextPropagator;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tonic::metadata::MetadataMap;
+use tower::ServiceExt as _;
 
 use crate::behaviour::Behaviour;
 use crate::chance::digest;
-use crate::directory::{Directory, SERVICE_PORT};
-use crate::failure::{CallError, Failure, code_name};
+use crate::failure::{CallError, Failure, Unanswered};
+use crate::protect::Clients;
 use crate::telemetry::{Identity, Telemetry};
 use crate::vocabulary::Vocabulary;
 
-/// The header that carries a request's id through the shop.
-pub(crate) const REQUEST_ID_HEADER: &str = "x-request-id";
-/// No call of the shop waits longer; far above every delay of the shop, also on a busy machine.
-const CALL_TIMEOUT_MS: u64 = 15_000;
-/// Answers of the shop are small; what is longer is no answer of ours.
-const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// Messages of the shop are small; what is longer is not sent.
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// One running instance of a service.
 pub(crate) struct Node {
@@ -40,8 +32,10 @@ pub(crate) struct Node {
     pub(crate) behaviour: Behaviour,
     pub(crate) telemetry: Telemetry,
     pub(crate) vocabulary: Arc<Vocabulary>,
-    pub(crate) directory: Arc<Directory>,
-    pub(crate) http: Client<HttpConnector, Full<Bytes>>,
+    /// What stands before its handlers.
+    pub(crate) server: ServerLayers,
+    /// Its ways to other services.
+    pub(crate) clients: Clients,
 }
 
 /// One request in one service.
@@ -81,7 +75,10 @@ impl Act {
 
     /// A step inside the service, with a span of its own.
     pub(crate) fn step(&self, name: &'static str) -> Act {
-        self.child(name.into(), SpanKind::Internal, Vec::new())
+        let tracer = &self.node.telemetry.tracer;
+        let span = tracer.span_builder(name).with_kind(SpanKind::Internal);
+        let span = span.start_with_context(tracer, &self.context);
+        Act { context: self.context.with_span(span), ..self.clone() }
     }
 
     /// Ends a step: a failure is recorded on its span as the exception that it is.
@@ -124,77 +121,45 @@ impl Act {
         route: &'static str,
         path: &str,
     ) -> Result<A, CallError> {
-        self.call(Method::GET, peer, route, path, Bytes::new()).await
+        let mut request = Request::new(WholeBody::default());
+        *request.uri_mut() = path.parse().map_err(|_| CallError::invalid(peer, "invalid path"))?;
+        self.call(peer, route, request).await
     }
 
-    /// Sends a question to another service.
+    /// Sends an order to another service: what it does must not be done twice.
     pub(crate) async fn post<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        peer: &'static str,
+        route: &'static str,
+        order: &Q,
+    ) -> Result<A, CallError> {
+        self.call(peer, route, posted(route, order)).await
+    }
+
+    /// Sends a question to another service, which changes nothing and may be asked again.
+    pub(crate) async fn ask<Q: Serialize, A: DeserializeOwned>(
         &self,
         peer: &'static str,
         route: &'static str,
         question: &Q,
     ) -> Result<A, CallError> {
-        let body = serde_json::to_vec(question).expect("messages of the shop have text keys");
-        self.call(Method::POST, peer, route, route, Bytes::from(body)).await
+        let mut request = posted(route, question);
+        request.extensions_mut().insert(Repeatable);
+        self.call(peer, route, request).await
     }
 
     async fn call<A: DeserializeOwned>(
         &self,
-        method: Method,
         peer: &'static str,
         route: &'static str,
-        path: &str,
-        body: Bytes,
+        mut request: Request<WholeBody>,
     ) -> Result<A, CallError> {
-        let span = self.child(
-            format!("{method} {route}").into(),
-            SpanKind::Client,
-            vec![
-                KeyValue::new("http.request.method", method.to_string()),
-                KeyValue::new("url.full", format!("http://{peer}:{SERVICE_PORT}{path}")),
-                KeyValue::new("url.template", route),
-                KeyValue::new("server.address", peer),
-                KeyValue::new("server.port", i64::from(SERVICE_PORT)),
-                KeyValue::new("service.peer.name", peer),
-            ],
-        );
-        let outcome = bounded(peer, span.exchange(method, peer, path, body)).await;
-        span.close_client(outcome, |act, error| {
-            if let Some(status) = error.map_or(Some(200), |error| error.status) {
-                act.set("http.response.status_code", i64::from(status));
-            }
-        })
-    }
-
-    /// One HTTP exchange on this span.
-    async fn exchange<A: DeserializeOwned>(
-        &self,
-        method: Method,
-        peer: &'static str,
-        path: &str,
-        body: Bytes,
-    ) -> Result<A, CallError> {
-        let target = self.node.directory.pick(peer, &self.request_id);
-        let target = target.ok_or_else(|| CallError::unreachable(peer, "no instance"))?;
-        self.set("network.peer.address", target.address.ip().to_string());
-        self.set("network.peer.port", i64::from(target.address.port()));
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = format!("http://{}{path}", target.address)
-            .parse()
-            .map_err(|_| CallError::unreachable(peer, "invalid path"))?;
-        *request.headers_mut() = self.outgoing_headers();
-        let headers = request.headers_mut();
-        headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let host = HeaderValue::from_str(&format!("{peer}:{SERVICE_PORT}"));
-        headers.insert(http::header::HOST, host.expect("names of services are plain text"));
-        let answer = self.node.http.request(request).await;
-        let answer = answer.map_err(|error| CallError::unreachable(peer, &error.to_string()))?;
+        request.extensions_mut().insert(Route(route));
+        let answer = self.node.clients.to(peer).oneshot(request);
+        let answer = answer.with_context(self.context.clone()).await;
+        let answer = answer.map_err(|error| CallError::unanswered(peer, &error))?;
         let status = answer.status().as_u16();
-        let body = http_body_util::Limited::new(answer.into_body(), ANSWER_BYTES_MAX);
-        let body = body.collect().await;
-        let body = body.map_err(|error| CallError::unreachable(peer, &error.to_string()))?;
-        CallError::read_answer(peer, status, &body.to_bytes())
+        CallError::read_answer(peer, status, &answer.body().to_bytes())
     }
 
     /// Calls a gRPC method of another service.
@@ -208,84 +173,40 @@ impl Act {
         Q: prost::Message + Send + Sync + 'static,
         A: prost::Message + Default + Send + Sync + 'static,
     {
-        let span = self.child(
-            method.into(),
-            SpanKind::Client,
-            vec![
-                KeyValue::new("rpc.system.name", "grpc"),
-                KeyValue::new("rpc.method", method),
-                KeyValue::new("server.address", peer),
-                KeyValue::new("server.port", i64::from(SERVICE_PORT)),
-                KeyValue::new("service.peer.name", peer),
-            ],
-        );
-        let outcome = bounded(peer, span.grpc_exchange(peer, method, question)).await;
-        span.close_client(outcome, |act, error| {
-            let code = error.map_or(Some(tonic::Code::Ok), |error| error.code);
-            act.set("rpc.status_code", code.map_or("CANCELLED", code_name));
-        })
-    }
-
-    async fn grpc_exchange<Q, A>(
-        &self,
-        peer: &'static str,
-        method: &'static str,
-        question: Q,
-    ) -> Result<A, CallError>
-    where
-        Q: prost::Message + Send + Sync + 'static,
-        A: prost::Message + Default + Send + Sync + 'static,
-    {
-        let target = self.node.directory.pick(peer, &self.request_id);
-        let target = target.ok_or_else(|| CallError::unreachable(peer, "no instance"))?;
-        self.set("network.peer.address", target.address.ip().to_string());
-        self.set("network.peer.port", i64::from(target.address.port()));
-        let mut client = tonic::client::Grpc::new(target.channel);
-        client.ready().await.map_err(|e| CallError::unreachable(peer, &e.to_string()))?;
-        let mut request = tonic::Request::new(question);
-        *request.metadata_mut() = MetadataMap::from_headers(self.outgoing_headers());
-        let path = http::uri::PathAndQuery::try_from(format!("/{method}"))
-            .map_err(|_| CallError::unreachable(peer, "invalid method"))?;
+        let stack = tower::ServiceBuilder::new()
+            .map_err(status)
+            .layer(HoldBodyLayer::new(MESSAGE_BYTES_MAX))
+            .service(self.node.clients.to(peer));
+        let mut client = tonic::client::Grpc::new(stack);
+        let path = http::uri::PathAndQuery::try_from(format!("/{method}"));
+        let path = path.map_err(|_| CallError::invalid(peer, "invalid method"))?;
         let codec = tonic_prost::ProstCodec::<Q, A>::default();
-        let answer = client.unary(request, path, codec).await;
+        let call = async {
+            client.ready().await?;
+            client.unary(tonic::Request::new(question), path, codec).await
+        };
+        let answer = call.with_context(self.context.clone()).await;
         answer.map(tonic::Response::into_inner).map_err(|status| CallError::rpc(peer, &status))
     }
+}
 
-    fn outgoing_headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        TraceContextPropagator::new()
-            .inject_context(&self.context, &mut HeaderInjector(&mut headers));
-        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
-            headers.insert(REQUEST_ID_HEADER, id);
-        }
-        headers
-    }
+fn posted<Q: Serialize>(route: &'static str, body: &Q) -> Request<WholeBody> {
+    let body = serde_json::to_vec(body).expect("messages of the shop have text keys");
+    let mut request = Request::new(WholeBody::from(Bytes::from(body)));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = http::Uri::from_static(route);
+    let json = HeaderValue::from_static("application/json");
+    request.headers_mut().insert(http::header::CONTENT_TYPE, json);
+    request
+}
 
-    fn child(&self, name: Cow<'static, str>, kind: SpanKind, attributes: Vec<KeyValue>) -> Act {
-        let tracer = &self.node.telemetry.tracer;
-        let mut span = tracer
-            .span_builder(name)
-            .with_kind(kind.clone())
-            .with_attributes(attributes)
-            .start_with_context(tracer, &self.context);
-        if kind == SpanKind::Client {
-            span.set_attribute(header_attribute(&self.request_id));
+/// A gRPC call without an answer, in the words of gRPC.
+fn status(error: HoldBodyError<tonic::Status, Unanswered>) -> tonic::Status {
+    match error {
+        HoldBodyError::Call(error) => {
+            tonic::Status::new(tonic::Code::from(error.grpc_code()), error.to_string())
         }
-        Act { context: self.context.with_span(span), ..self.clone() }
-    }
-
-    fn close_client<A>(
-        &self,
-        outcome: Result<A, CallError>,
-        describe: impl Fn(&Act, Option<&CallError>),
-    ) -> Result<A, CallError> {
-        describe(self, outcome.as_ref().err());
-        if let Err(error) = &outcome {
-            self.set("error.type", error.kind.clone());
-            self.context.span().set_status(Status::error(error.message.clone()));
-        }
-        self.context.span().end();
-        outcome
+        HoldBodyError::Body(error) => tonic::Status::internal(error.to_string()),
     }
 }
 
@@ -293,14 +214,4 @@ impl Act {
 pub(crate) fn header_attribute(request_id: &str) -> KeyValue {
     let values = Array::String(vec![StringValue::from(request_id.to_owned())]);
     KeyValue::new("http.request.header.x-request-id", Value::Array(values))
-}
-
-async fn bounded<A>(
-    peer: &'static str,
-    call: impl Future<Output = Result<A, CallError>>,
-) -> Result<A, CallError> {
-    match tokio::time::timeout(Duration::from_millis(CALL_TIMEOUT_MS), call).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(CallError::timeout(peer)),
-    }
 }

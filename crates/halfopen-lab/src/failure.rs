@@ -5,6 +5,11 @@ use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::wire::WireError;
+
+/// Why a protected call brought no answer.
+pub(crate) type Unanswered = halfopen_resilience::CallError<WireError>;
+
 /// Why a service does not do what it was asked.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Failure {
@@ -46,12 +51,12 @@ pub(crate) struct CallError {
     pub(crate) peer: &'static str,
     /// The HTTP status, when there was one.
     pub(crate) status: Option<u16>,
-    /// The gRPC code, when there was one.
-    pub(crate) code: Option<tonic::Code>,
-    /// `error.type` of the client's span.
+    /// What kind of failure, in the words of `error.type`.
     pub(crate) kind: String,
     /// What happened, for people.
     pub(crate) message: String,
+    /// The HTTP status that the caller's own caller gets.
+    passed_on: u16,
 }
 
 /// The body of an HTTP answer that is no success.
@@ -61,25 +66,48 @@ pub(crate) struct Problem {
     pub(crate) error: String,
 }
 
+impl Problem {
+    /// What a body says; nothing, if it is none of ours.
+    pub(crate) fn read(body: &[u8]) -> String {
+        serde_json::from_slice::<Problem>(body).map(|problem| problem.error).unwrap_or_default()
+    }
+}
+
 impl CallError {
-    pub(crate) fn unreachable(peer: &'static str, message: &str) -> CallError {
-        let (kind, message) = ("connection_error".to_owned(), message.to_owned());
-        CallError { peer, status: None, code: None, kind, message }
+    fn new(peer: &'static str, kind: &str, message: String, passed_on: u16) -> CallError {
+        let kind = kind.to_owned();
+        CallError { peer, status: None, kind, message, passed_on }
     }
 
-    pub(crate) fn timeout(peer: &'static str) -> CallError {
-        let message = format!("no answer from {peer} in time");
-        CallError { peer, status: None, code: None, kind: "timeout".to_owned(), message }
+    /// There is no such thing to be called.
+    pub(crate) fn invalid(peer: &'static str, message: &str) -> CallError {
+        CallError::new(peer, "invalid_call", message.to_owned(), 502)
     }
 
-    pub(crate) fn rpc(peer: &'static str, status: &tonic::Status) -> CallError {
-        CallError {
-            peer,
-            status: None,
-            code: Some(status.code()),
-            kind: code_name(status.code()).to_owned(),
-            message: status.message().to_owned(),
+    /// No answer came: refused before it was sent, not in time, or the connection broke.
+    pub(crate) fn unanswered(peer: &'static str, error: &Unanswered) -> CallError {
+        let message = error.to_string();
+        match error {
+            Unanswered::Refused(refusal) => {
+                CallError::new(peer, refusal.reason.as_str(), message, 503)
+            }
+            Unanswered::TimedOut { .. } => CallError::new(peer, "timeout", message, 504),
+            Unanswered::Failed { source, .. } => {
+                CallError::new(peer, "connection_error", source.to_string(), 502)
+            }
+            _ => CallError::new(peer, "unanswered", message, 502),
         }
+    }
+
+    /// The answer of a gRPC method that is no success.
+    pub(crate) fn rpc(peer: &'static str, status: &tonic::Status) -> CallError {
+        let (kind, message) = (code_name(status.code()), status.message().to_owned());
+        let passed_on = match status.code() {
+            tonic::Code::DeadlineExceeded => 504,
+            tonic::Code::ResourceExhausted => 503,
+            _ => 502,
+        };
+        CallError::new(peer, kind, message, passed_on)
     }
 
     /// The answer, or why it is none.
@@ -88,19 +116,14 @@ impl CallError {
         status: u16,
         body: &Bytes,
     ) -> Result<A, CallError> {
-        let fail = |kind: String, message: String| CallError {
-            peer,
-            status: Some(status),
-            code: None,
-            kind,
-            message,
+        let fail = |kind: &str, message: String| {
+            let passed_on = if (400..=499).contains(&status) { status } else { 502 };
+            CallError { status: Some(status), ..CallError::new(peer, kind, message, passed_on) }
         };
         if !(200..300).contains(&status) {
-            let message = serde_json::from_slice::<Problem>(body).map(|problem| problem.error);
-            return Err(fail(status.to_string(), message.unwrap_or_default()));
+            return Err(fail(&status.to_string(), Problem::read(body)));
         }
-        serde_json::from_slice(body)
-            .map_err(|error| fail("invalid_answer".to_owned(), error.to_string()))
+        serde_json::from_slice(body).map_err(|error| fail("invalid_answer", error.to_string()))
     }
 }
 
@@ -108,12 +131,7 @@ impl CallError {
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Failure {
         let message = format!("{}: {}", error.peer, error.message);
-        let status = match error.status {
-            Some(status @ 400..=499) => status,
-            _ if error.kind == "timeout" => 504,
-            _ => 502,
-        };
-        Failure { status, exception: None, message }
+        Failure { status: error.passed_on, exception: None, message }
     }
 }
 

@@ -1,19 +1,23 @@
 //! The frame of a service: a listener, routes whose handlers are traced, and an orderly end.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use axum::routing::{MethodRouter, on};
-use http::{HeaderMap, Method, Request, StatusCode};
+use halfopen_resilience::RequestContext;
+use halfopen_resilience::wire::{IDEMPOTENCY_KEY, REFUSED, REQUEST_ID};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use opentelemetry::logs::Severity;
 use opentelemetry::propagation::TextMapPropagator as _;
-use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _, Tracer as _};
+use opentelemetry::trace::{FutureExt as _, SpanKind, Status, TraceContextExt as _, Tracer as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_http::HeaderExtractor;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
@@ -22,16 +26,16 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tower::{Layer as _, Service, ServiceExt as _};
 
 use crate::LabError;
-use crate::act::{Act, Node, REQUEST_ID_HEADER, header_attribute};
+use crate::act::{Act, Node, header_attribute};
 use crate::chance::digest;
 use crate::failure::{Failure, Problem, code_name};
+use crate::protect::attribute;
 
 /// Questions of the shop are small; what is longer is refused.
 const QUESTION_BYTES_MAX: usize = 1 << 20;
-/// The header by which a customer's device tells one attempt from another.
-pub(crate) const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
 
 /// A service that listens.
 #[derive(Debug)]
@@ -90,16 +94,25 @@ where
     let node = Arc::clone(node);
     let filter = method.clone().try_into().expect("the shop uses standard methods only");
     on(filter, move |request: Request<Body>| async move {
-        let (head, body) = request.into_parts();
-        let arrival = Arrival::http(&node, &method, route, &head);
-        let outcome = match read_question(body).await {
-            Ok(question) => match handler(arrival.act.clone(), question).await {
-                Ok(answer) => write_answer(&answer),
-                Err(failure) => Err(failure),
-            },
-            Err(failure) => Err(failure),
-        };
-        arrival.answer_http(outcome)
+        let arrival = Arc::new(Arrival::http(&node, &method, route, &request));
+        let worker = Arc::clone(&arrival);
+        let work = tower::service_fn(move |request: Request<Body>| {
+            let (worker, handler) = (Arc::clone(&worker), handler.clone());
+            async move {
+                worker.begin();
+                let outcome = match read_question(request.into_body()).await {
+                    Ok(question) => match handler(worker.act.clone(), question).await {
+                        Ok(answer) => write_answer(&answer),
+                        Err(failure) => Err(failure),
+                    },
+                    Err(failure) => Err(failure),
+                };
+                Ok::<_, Infallible>(worker.answer_http(outcome))
+            }
+        });
+        let response = arrival.admit(request, work).await;
+        arrival.close_http(&response);
+        response
     })
 }
 
@@ -131,19 +144,31 @@ where
     let node = Arc::clone(node);
     axum::routing::post(move |request: Request<Body>| async move {
         let arrival = Arc::new(Arrival::rpc(&node, method, request.headers()));
-        let service = tower::service_fn(move |question: tonic::Request<Q>| {
-            let (arrival, handler) = (Arc::clone(&arrival), handler.clone());
+        let worker = Arc::clone(&arrival);
+        let work = tower::service_fn(move |request: Request<Body>| {
+            let (worker, handler) = (Arc::clone(&worker), handler.clone());
             async move {
-                let outcome = handler(arrival.act.clone(), question.into_inner()).await;
-                arrival.answer_rpc(&outcome);
-                match outcome {
-                    Ok(answer) => Ok(tonic::Response::new(answer)),
-                    Err(failure) => Err(tonic::Status::new(failure.code(), failure.message)),
-                }
+                worker.begin();
+                let service = tower::service_fn(move |question: tonic::Request<Q>| {
+                    let (worker, handler) = (Arc::clone(&worker), handler.clone());
+                    async move {
+                        let outcome = handler(worker.act.clone(), question.into_inner()).await;
+                        worker.answer_rpc(&outcome);
+                        match outcome {
+                            Ok(answer) => Ok(tonic::Response::new(answer)),
+                            Err(failure) => {
+                                Err(tonic::Status::new(failure.code(), failure.message))
+                            }
+                        }
+                    }
+                });
+                let codec = tonic_prost::ProstCodec::<A, Q>::default();
+                Ok::<_, Infallible>(tonic::server::Grpc::new(codec).unary(service, request).await)
             }
         });
-        let codec = tonic_prost::ProstCodec::<A, Q>::default();
-        tonic::server::Grpc::new(codec).unary(service, request).await
+        let response = arrival.admit(request, work).await;
+        arrival.close_rpc(&response);
+        response
     })
 }
 
@@ -152,6 +177,8 @@ struct Arrival {
     act: Act,
     begun: Instant,
     labels: Vec<KeyValue>,
+    /// Whether the handler has answered; what answers in its place is a refusal.
+    answered: AtomicBool,
 }
 
 impl Arrival {
@@ -159,15 +186,15 @@ impl Arrival {
         node: &Arc<Node>,
         method: &Method,
         route: &'static str,
-        head: &http::request::Parts,
+        request: &Request<Body>,
     ) -> Arrival {
         let text = |name: http::HeaderName| {
-            head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+            request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
         let mut attributes = vec![
             KeyValue::new("http.request.method", method.to_string()),
             KeyValue::new("http.route", route),
-            KeyValue::new("url.path", head.uri.path().to_owned()),
+            KeyValue::new("url.path", request.uri().path().to_owned()),
             KeyValue::new("url.scheme", "http"),
             KeyValue::new("network.protocol.version", "1.1"),
         ];
@@ -183,8 +210,8 @@ impl Arrival {
             KeyValue::new("http.request.method", method.to_string()),
             KeyValue::new("http.route", route),
         ];
-        let path = head.uri.path();
-        Arrival::open(node, format!("{method} {route}"), path, &head.headers, attributes, labels)
+        let (path, headers) = (request.uri().path(), request.headers());
+        Arrival::open(node, format!("{method} {route}"), path, headers, attributes, labels)
     }
 
     fn rpc(node: &Arc<Node>, method: &'static str, headers: &HeaderMap) -> Arrival {
@@ -215,7 +242,7 @@ impl Arrival {
             .with_attributes(attributes)
             .start_with_context(tracer, &parent);
         let context = parent.with_span(span);
-        let given = headers.get(REQUEST_ID_HEADER).and_then(|id| id.to_str().ok());
+        let given = headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok());
         let request_id = match given {
             Some(id) => id.to_owned(),
             None => new_request_id(headers, &context),
@@ -228,10 +255,33 @@ impl Arrival {
             request_id: request_id.into(),
             path: path.into(),
         };
-        Arrival { act, begun: Instant::now(), labels }
+        Arrival { act, begun: Instant::now(), labels, answered: AtomicBool::new(false) }
     }
 
-    fn answer_http(mut self, outcome: Result<Vec<u8>, Failure>) -> Response {
+    /// Lets the request through what stands before the handlers; a refusal is an answer too.
+    async fn admit<S, C>(&self, mut request: Request<Body>, work: S) -> Response<C>
+    where
+        S: Service<Request<Body>, Response = Response<C>, Error = Infallible> + Clone,
+        C: Default,
+    {
+        if let Ok(id) = HeaderValue::from_str(&self.act.request_id) {
+            request.headers_mut().insert(&REQUEST_ID, id);
+        }
+        let admitted = self.act.node.server.layer(work).oneshot(request);
+        let Ok(response) = admitted.with_context(self.act.context.clone()).await;
+        response
+    }
+
+    /// The handler begins: how long it may take stands in the span.
+    fn begin(&self) {
+        let Some(context) = RequestContext::current() else { return };
+        let triple = context.triple(tokio::time::Instant::now());
+        let span = self.act.context.span();
+        triple.attributes(&mut |key, value| span.set_attribute(attribute(key, value)));
+    }
+
+    fn answer_http(&self, outcome: Result<Vec<u8>, Failure>) -> Response {
+        self.answered.store(true, Ordering::Relaxed);
         let (status, body) = match &outcome {
             Ok(body) => (200, body.clone()),
             Err(failure) => {
@@ -239,34 +289,57 @@ impl Arrival {
                 (failure.status, serde_json::to_vec(&problem).unwrap_or_default())
             }
         };
-        self.act.set("http.response.status_code", i64::from(status));
-        self.labels.push(KeyValue::new("http.response.status_code", i64::from(status)));
-        if let Err(failure) = outcome.as_ref()
-            && status >= 500
-        {
-            self.fail(failure, status.to_string());
-        }
-        self.act.node.telemetry.http_durations.record(self.seconds(), &self.labels);
+        self.end_http(status, outcome.as_ref().err());
         let mut response = Response::new(Body::from(body));
         *response.status_mut() =
             StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let headers = response.headers_mut();
-        headers
-            .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-        if let Ok(id) = http::HeaderValue::from_str(&self.act.request_id) {
-            headers.insert(REQUEST_ID_HEADER, id);
-        }
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(http::header::CONTENT_TYPE, json);
         response
     }
 
-    fn answer_rpc<A>(&self, outcome: &Result<A, Failure>) {
-        let code = outcome.as_ref().map_or_else(Failure::code, |_| tonic::Code::Ok);
-        self.act.set("rpc.status_code", code_name(code));
+    /// What became of the request when no handler has answered it.
+    fn close_http(&self, response: &Response) {
+        if !self.answered.load(Ordering::Relaxed) {
+            let failure = Failure::answer(response.status(), refusal(response.headers()));
+            self.end_http(response.status().as_u16(), Some(&failure));
+        }
+    }
+
+    fn end_http(&self, status: u16, failure: Option<&Failure>) {
+        self.act.set("http.response.status_code", i64::from(status));
+        if let Some(failure) = failure.filter(|_| status >= 500) {
+            self.fail(failure, status.to_string());
+        }
         let mut labels = self.labels.clone();
-        labels.push(KeyValue::new("rpc.status_code", code_name(code)));
-        if let Err(failure) = outcome {
+        labels.push(KeyValue::new("http.response.status_code", i64::from(status)));
+        self.act.node.telemetry.http_durations.record(self.seconds(), &labels);
+    }
+
+    fn answer_rpc<A>(&self, outcome: &Result<A, Failure>) {
+        self.answered.store(true, Ordering::Relaxed);
+        let code = outcome.as_ref().map_or_else(Failure::code, |_| tonic::Code::Ok);
+        self.end_rpc(code, outcome.as_ref().err());
+    }
+
+    /// What became of the request when no handler has answered it.
+    fn close_rpc<C>(&self, response: &Response<C>) {
+        if !self.answered.load(Ordering::Relaxed) {
+            let status = tonic::Status::from_header_map(response.headers());
+            let code = status.map_or(tonic::Code::Unknown, |status| status.code());
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            let failure = Failure::answer(status, refusal(response.headers()));
+            self.end_rpc(code, Some(&failure));
+        }
+    }
+
+    fn end_rpc(&self, code: tonic::Code, failure: Option<&Failure>) {
+        self.act.set("rpc.status_code", code_name(code));
+        if let Some(failure) = failure {
             self.fail(failure, code_name(code).to_owned());
         }
+        let mut labels = self.labels.clone();
+        labels.push(KeyValue::new("rpc.status_code", code_name(code)));
         self.act.node.telemetry.rpc_durations.record(self.seconds(), &labels);
     }
 
@@ -298,10 +371,16 @@ impl Drop for Arrival {
     }
 }
 
+/// Why a request was refused, or that it was cut off.
+fn refusal(headers: &HeaderMap) -> &str {
+    let reason = headers.get(&REFUSED).and_then(|reason| reason.to_str().ok());
+    reason.unwrap_or("not done before its deadline")
+}
+
 /// Who comes without an id gets one: made from the customer's idempotency key, so that the same
 /// seed makes the same ids; else from the trace, so that it is as unique as that.
 fn new_request_id(headers: &HeaderMap, context: &Context) -> String {
-    let key = headers.get(IDEMPOTENCY_KEY_HEADER).and_then(|key| key.to_str().ok());
+    let key = headers.get(&IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok());
     match key {
         Some(key) => request_id_of(key),
         None => request_id_of(&context.span().span_context().trace_id().to_string()),

@@ -22,7 +22,8 @@
 //! | `shop`, `load` | the running shop; customers at its door |
 //! | `fleet`, `traffic`, `vocabulary` | who runs, who comes, what things are called: by the seed |
 //! | `service` | the services, one file each |
-//! | `frame`, `act` | what makes a handler and a call traced, timed and logged |
+//! | `frame`, `act`, `wire` | what makes a handler and a call traced, timed and logged |
+//! | `protect` | deadlines, retries, breakers and bulkheads of all services |
 //! | `behaviour`, `gift_card` | what tells one version from another |
 //!
 //! **Invariant:** no telemetry is made up. Every span, log record and point comes out of the
@@ -43,12 +44,14 @@ mod frame;
 mod gift_card;
 mod load;
 mod order;
+mod protect;
 mod scenario;
 mod service;
 mod shop;
 mod telemetry;
 mod traffic;
 mod vocabulary;
+mod wire;
 
 use std::sync::Arc;
 use std::time::SystemTime;

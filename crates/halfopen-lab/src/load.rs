@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Bytes;
+use halfopen_resilience::wire::{IDEMPOTENCY_KEY, REQUEST_ID};
 use http::{HeaderValue, Request};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
@@ -15,9 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::LabError;
-use crate::act::REQUEST_ID_HEADER;
 use crate::directory::Directory;
-use crate::frame::IDEMPOTENCY_KEY_HEADER;
 use crate::scenario::{Rollout, Trigger};
 use crate::service::EDGE;
 use crate::shop::{Rolled, Shop};
@@ -244,13 +243,13 @@ impl Door {
             .header(http::header::CONTENT_TYPE, "application/json")
             .header(http::header::HOST, "shop.example:80")
             .header(http::header::USER_AGENT, HeaderValue::from_static(visit.agent))
-            .header(IDEMPOTENCY_KEY_HEADER, &visit.key)
+            .header(&IDEMPOTENCY_KEY, &visit.key)
             .body(Full::new(Bytes::from(body)))
             .ok()?;
         let exchange = async {
             let answer = self.client.request(request).await.ok()?;
             let status = answer.status().as_u16();
-            let id = answer.headers().get(REQUEST_ID_HEADER);
+            let id = answer.headers().get(&REQUEST_ID);
             let id = id.and_then(|id| id.to_str().ok()).map(str::to_owned);
             Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await.ok()?;
             Some((status, id))

@@ -4,17 +4,16 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
-
 use crate::act::Node;
 use crate::directory::{Directory, Target};
 use crate::fleet::Slot;
 use crate::frame::Listening;
+use crate::protect::{self, Clients};
 use crate::scenario::Plan;
 use crate::service::{EDGE, SERVICES};
 use crate::telemetry::Telemetry;
 use crate::vocabulary::Vocabulary;
+use crate::wire::{self, Wire};
 use crate::{LabError, WallClock};
 
 /// What an instance may still finish when it is stopped; far above the longest request.
@@ -136,13 +135,21 @@ impl Shop {
         let service = SERVICES.iter().find(|service| service.name == identity.service);
         let service = service.expect("the fleet is made of the services of the shop");
         let endpoint = &self.settings.otlp_endpoint;
+        let telemetry = Telemetry::start(identity, endpoint, Arc::clone(&self.settings.clock))?;
+        let http = wire::http_client();
+        let clients = Clients::new(identity, |peer| Wire {
+            peer,
+            directory: Arc::clone(&self.directory),
+            http: http.clone(),
+            tracer: telemetry.tracer.clone(),
+        });
         let node = Arc::new(Node {
             identity: identity.clone(),
             behaviour: slot.behaviour.clone(),
-            telemetry: Telemetry::start(identity, endpoint, Arc::clone(&self.settings.clock))?,
+            telemetry,
             vocabulary: Arc::clone(&self.vocabulary),
-            directory: Arc::clone(&self.directory),
-            http: Client::builder(TokioExecutor::new()).build_http(),
+            server: protect::server(identity),
+            clients,
         });
         let listening = Listening::start(service.name, (service.routes)(&node)).await?;
         let address = listening.address;

@@ -3,25 +3,36 @@
 //! Bodies of unary calls are held, so that they can be sent again. A method that may be called
 //! twice says so by [`Repeatable`]; any other is retried only when it certainly was not begun.
 
-use halfopen_resilience::body::{HoldBodyLayer, WholeBody};
+use halfopen_resilience::CallError;
+use halfopen_resilience::body::{HoldBodyError, HoldBodyLayer, WholeBody};
 use halfopen_resilience::protocol::{Http, Repeatable};
 use halfopen_resilience::stack::{Stack, StackError};
 use http::{Request, Response};
 use std::error::Error;
 use std::time::Duration;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::client::GrpcService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{self, Channel, Endpoint};
 use tower::ServiceBuilder;
 
 /// Larger messages are not worth being held for a retry.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Generated clients make `UNKNOWN` of errors that they do not know: this keeps what they mean.
+fn status(error: HoldBodyError<Status, CallError<transport::Error>>) -> Status {
+    match error {
+        HoldBodyError::Call(error) => Status::new(error.grpc_code().into(), error.to_string()),
+        HoldBodyError::Body(error) => Status::internal(error.to_string()),
+    }
+}
 
 fn protect(
     channel: Channel,
 ) -> Result<impl GrpcService<Body, ResponseBody = Body, Future: Send> + Clone, StackError> {
     let layers = Stack::client("payments", Http).deadline(Duration::from_secs(5)).build()?;
     Ok(ServiceBuilder::new()
+        .map_err(status)
         .map_request(|mut request: Request<Body>| {
             if request.uri().path().starts_with("/payments.Payments/Get") {
                 request.extensions_mut().insert(Repeatable);

@@ -55,6 +55,20 @@ impl WholeBody {
         }
         Ok(whole)
     }
+
+    /// All its bytes in one piece; without a copy when they came in one.
+    pub fn to_bytes(&self) -> Bytes {
+        match self.parts.front() {
+            None => Bytes::new(),
+            Some(only) if self.parts.len() == 1 => only.clone(),
+            Some(_) => self.parts.iter().flatten().copied().collect(),
+        }
+    }
+
+    /// What came after the bytes: for gRPC, the status of an answer that has a body.
+    pub fn trailers(&self) -> Option<&http::HeaderMap> {
+        self.trailers.as_ref()
+    }
 }
 
 impl From<Bytes> for WholeBody {
@@ -152,5 +166,46 @@ where
             let request = Request::from_parts(head, body);
             inner.call(request).await.map_err(HoldBodyError::Call)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    fn whole(frames: Vec<Frame<Bytes>>, bytes_max: usize) -> Option<WholeBody> {
+        let mut parts = WholeBody::default();
+        for frame in frames {
+            match frame.into_data() {
+                Ok(data) => parts.parts.push_back(data),
+                Err(frame) => parts.trailers = frame.into_trailers().ok(),
+            }
+        }
+        let read = std::pin::pin!(WholeBody::read(parts, bytes_max));
+        match read.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(read) => read.ok(),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn parts_and_trailers_of_an_answer_can_be_looked_at() {
+        let status = http::HeaderMap::from_iter([(
+            http::HeaderName::from_static("grpc-status"),
+            http::HeaderValue::from_static("13"),
+        )]);
+        let parts = [&b"one "[..], b"two"].map(|part| Frame::data(Bytes::from_static(part)));
+        let frames = parts.into_iter().chain([Frame::trailers(status)]).collect();
+        let body = whole(frames, 7).expect("seven bytes fit into seven");
+        assert_eq!(body.to_bytes(), "one two");
+        assert_eq!(body.trailers().map(|trailers| &trailers["grpc-status"]).unwrap(), "13");
+        assert_eq!(body.clone().to_bytes(), body.to_bytes(), "looking takes nothing away");
+        assert_eq!(WholeBody::default().to_bytes(), "");
+    }
+
+    #[test]
+    fn a_body_beyond_its_bound_is_not_held() {
+        assert!(whole(vec![Frame::data(Bytes::from_static(b"12345678"))], 7).is_none());
     }
 }

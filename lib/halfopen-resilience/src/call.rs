@@ -63,6 +63,16 @@ impl<E> CallError<E> {
             CallError::TimedOut { .. } | CallError::Failed { .. } => None,
         }
     }
+
+    /// The status code of gRPC that says the same: 4 (`DEADLINE_EXCEEDED`) when time ran out,
+    /// else 14 (`UNAVAILABLE`). Clients of generated code would get 2 (`UNKNOWN`) otherwise.
+    pub fn grpc_code(&self) -> i32 {
+        match self {
+            CallError::Refused(Refusal { reason: RefusalReason::DeadlineSpent, .. })
+            | CallError::TimedOut { .. } => 4,
+            CallError::Refused(_) | CallError::Failed { .. } => 14,
+        }
+    }
 }
 
 /// A request that was not sent, or not worked on, and why.

@@ -15,6 +15,7 @@ pub use id::{REQUEST_ID_BYTES_MAX, RequestId};
 pub use trace::TraceContext;
 
 use crate::grant::Grant;
+use crate::wire::{Triple, whole_ms};
 use crate::{Chance, Reserve};
 use std::future::Future;
 use std::sync::Arc;
@@ -103,6 +104,15 @@ impl RequestContext {
     #[inline]
     pub fn grant(&self) -> Option<&Grant> {
         self.grant.as_ref()
+    }
+
+    /// Deadline, attempt and retry budget as they stand at `now`.
+    pub fn triple(&self, now: Instant) -> Triple {
+        Triple {
+            remaining_ms: self.remaining(now).map(whole_ms),
+            attempt: self.attempt,
+            budget: self.grant.as_ref().map(Grant::left),
+        }
     }
 
     /// With this trace context.

@@ -1,5 +1,9 @@
 //! What the layers must know of requests and answers, and what they are for HTTP and gRPC.
 
+mod judged;
+
+pub use judged::Judged;
+
 use crate::call::CallError;
 use crate::wire::{self, Outgoing};
 use http::{Method, Request, Response, StatusCode};

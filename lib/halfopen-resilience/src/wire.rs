@@ -178,7 +178,7 @@ impl ForeignDeadline<'_> {
     }
 }
 
-fn whole_ms(duration: Duration) -> u32 {
+pub(crate) fn whole_ms(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 

@@ -29,7 +29,7 @@ async fn place(act: Act, order: Order, flow: Flow) -> Result<Done, Failure> {
     let path = format!("/carts/{}", order.cart);
     let _: Done = act.get("cart", "/carts/{id}", &path).await?;
     let (quote, stock) = tokio::join!(
-        act.post::<_, Quote>("pricing", flow.quotes(), &order),
+        act.ask::<_, Quote>("pricing", flow.quotes(), &order),
         act.post::<_, Stock>("inventory", "/reservations", &order),
     );
     let (quote, stock) = (quote?, stock?);

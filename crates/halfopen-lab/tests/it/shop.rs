@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use http::HeaderMap;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -19,14 +20,30 @@ fn settings(otlp_endpoint: String) -> ShopSettings {
     ShopSettings { otlp_endpoint, clock: Arc::new(move || time) }
 }
 
-async fn start(seed: u64) -> (Shop, Receiver) {
+pub(crate) async fn start(seed: u64) -> (Shop, Receiver) {
     let (receiver, endpoint) = Receiver::start().await;
     let plan = Scenario::named("gift-card").expect("it exists").plan(seed);
     let shop = Shop::start(plan, settings(endpoint)).await.expect("free ports");
     (shop, receiver)
 }
 
+/// What a customer gets to see.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+}
+
 async fn order(shop: &Shop, tender: serde_json::Value) -> (u16, String) {
+    let answer = order_with(shop, tender, HeaderMap::new()).await;
+    (answer.status, answer.headers["x-request-id"].to_str().expect("text").to_owned())
+}
+
+/// An order that comes with more headers than those of a browser.
+pub(crate) async fn order_with(
+    shop: &Shop,
+    tender: serde_json::Value,
+    headers: HeaderMap,
+) -> Answer {
     let order = json!({
         "id": "o-1", "cart": "cart-1", "coupon": null, "tender": tender,
         "customer": {
@@ -36,16 +53,15 @@ async fn order(shop: &Shop, tender: serde_json::Value) -> (u16, String) {
         "lines": [{ "sku": "sku-0001", "pieces": 2 }],
     });
     let edge = shop.edge().expect("the edge listens");
-    let request = http::Request::post(format!("http://{edge}/checkout"))
+    let mut request = http::Request::post(format!("http://{edge}/checkout"))
         .header("host", "shop.example:80")
         .body(Full::<bytes::Bytes>::from(order.to_string()))
         .expect("a request");
+    request.headers_mut().extend(headers);
     let client = Client::builder(TokioExecutor::new()).build_http();
-    let answer = client.request(request).await.expect("an answer");
-    let id = answer.headers()["x-request-id"].to_str().expect("text").to_owned();
-    let status = answer.status().as_u16();
-    answer.into_body().collect().await.expect("a whole answer");
-    (status, id)
+    let (head, body) = client.request(request).await.expect("an answer").into_parts();
+    body.collect().await.expect("a whole answer");
+    Answer { status: head.status.as_u16(), headers: head.headers }
 }
 
 #[tokio::test]

@@ -36,6 +36,24 @@ fn what_is_malformed_or_unknown_is_as_if_nobody_sent_it() {
 }
 
 #[test]
+fn a_tracer_gets_the_three_numbers_under_their_names() {
+    let now = Instant::now();
+    let context = RequestContext::begin(&Chance::seeded(1)).as_attempt(2);
+    let context = context.until(now + Duration::from_millis(950)).granted(Some(Grant::new(3)));
+    let mut seen = Vec::new();
+    context.triple(now).attributes(&mut |key, value| seen.push(format!("{key} {value:?}")));
+    let expected = [
+        "halfopen.retry.attempt Count(2)",
+        "halfopen.retry.budget_remaining Count(3)",
+        "halfopen.deadline.remaining_ms Count(950)",
+    ];
+    assert_eq!(seen, expected);
+    let mut count = 0;
+    Triple::default().attributes(&mut |_, _| count += 1);
+    assert_eq!(count, 1, "what nobody set is not there");
+}
+
+#[test]
 fn deadlines_of_others_are_read_and_the_earliest_wins() {
     check(&[("grpc-timeout", "250m")], "Some(250) / 1 / None");
     check(&[("grpc-timeout", "1S"), ("halfopen-context", "d=2000")], "Some(1000) / 1 / None");

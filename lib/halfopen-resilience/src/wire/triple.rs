@@ -1,5 +1,7 @@
 //! Deadline, attempt and retry budget as text: `d=950;a=2;b=3`.
 
+use crate::telemetry::Value;
+
 /// Three keys and three numbers of ten digits.
 pub const TRIPLE_BYTES_MAX: usize = 3 * (2 + 10) + 2;
 
@@ -21,6 +23,19 @@ impl Default for Triple {
 }
 
 impl Triple {
+    /// Hands each of the three that is known to `each`, under its full name: for spans of a tracer
+    /// other than `tracing`.
+    pub fn attributes(&self, each: &mut dyn FnMut(&'static str, Value<'_>)) {
+        let count = |number: u32| Value::Count(u64::from(number));
+        each("halfopen.retry.attempt", count(self.attempt));
+        if let Some(budget) = self.budget {
+            each("halfopen.retry.budget_remaining", count(budget));
+        }
+        if let Some(remaining_ms) = self.remaining_ms {
+            each("halfopen.deadline.remaining_ms", count(remaining_ms));
+        }
+    }
+
     /// Writes into `buffer`; the text is what is returned.
     pub fn encode<'a>(&self, buffer: &'a mut [u8; TRIPLE_BYTES_MAX]) -> &'a [u8] {
         let mut at = 0;
