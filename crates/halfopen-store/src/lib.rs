@@ -11,6 +11,7 @@
 //! **Invariant:** damage is found by checksum, set aside, counted and named in every answer that
 //! lacks its rows. It never stops the rest from being served.
 
+mod background;
 mod catalogue;
 pub mod config;
 mod counters;

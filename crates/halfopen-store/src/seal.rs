@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{Table, UnixNanos, schema};
 
+use crate::background;
 use crate::counters::count;
 use crate::error::StoreError;
 use crate::folder::sync_folder;
@@ -70,7 +71,7 @@ async fn tidy(shared: &Arc<Shared>) {
         return;
     }
     let shared = Arc::clone(shared);
-    let merged = tokio::task::spawn_blocking(move || {
+    let merging = move || {
         // From behind, so that the places of the others stay what they are.
         for (table, range, batches) in runs.into_iter().rev() {
             match hot::merge(table, &batches) {
@@ -80,8 +81,8 @@ async fn tidy(shared: &Arc<Shared>) {
                 Err(error) => tracing::warn!(error = %error, "small batches were not merged"),
             }
         }
-    });
-    let _ = merged.await;
+    };
+    background::run("halfopen-tidy", merging).await;
 }
 
 /// Seals all rows that are hot now.
@@ -182,7 +183,7 @@ async fn write_all(
     first_id: i64,
 ) -> Result<Vec<SegmentInfo>, StoreError> {
     let (shared, generation) = (Arc::clone(shared), Arc::clone(generation));
-    let written = tokio::task::spawn_blocking(move || {
+    let writing = move || {
         let written = write_tables(&shared, &generation, first_id);
         if written.is_err() {
             for table in Table::ALL {
@@ -191,8 +192,9 @@ async fn write_all(
             }
         }
         written
-    });
-    written.await.map_err(|_| StoreError::Gone { thread: "sealer" })?
+    };
+    let written = background::run("halfopen-seal", writing).await;
+    written.unwrap_or(Err(StoreError::Gone { thread: "sealer" }))
 }
 
 fn file_name(shared: &Shared, table: Table, generation: &Generation) -> String {
