@@ -18,6 +18,7 @@ use halfopen_ingest::inflate::{Compression, InflateError, inflate};
 use halfopen_ingest::{Arrival, Encoding, IngestSettings, Outcome, Signal};
 use halfopen_model::port::{Refusal, Written};
 use halfopen_model::{Batch, Clock, WriteEvidence};
+use halfopen_store::crew::Crew;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tracing::{error, warn};
@@ -36,6 +37,10 @@ use lane::{Lane, Waiting};
 /// Decoding so many bytes takes some 100 us; more than that leaves the threads that serve
 /// connections.
 const INLINE_BYTES_MAX: usize = 16 << 10;
+
+/// Rows of one export of a common SDK, its ids included: putting them into arrays takes some
+/// 100 us, less than a change of threads on a busy machine.
+const INLINE_ROWS_MAX: usize = 2_048;
 
 /// Rows take up to so many times the bytes of the body they came in; refusing before decoding
 /// counts with it.
@@ -80,6 +85,7 @@ pub(crate) struct Intake<W> {
     turn: AtomicUsize,
     waiting: Arc<Waiting>,
     decoding: Semaphore,
+    crew: Crew,
     stopping: AtomicBool,
     patience: Duration,
     message_bytes_max: usize,
@@ -106,6 +112,7 @@ impl<W: WriteEvidence + 'static> Intake<W> {
             turn: AtomicUsize::new(0),
             waiting,
             decoding: Semaphore::new(lanes.len()),
+            crew: Crew::begin("halfopen-decode", lanes.len()),
             lanes,
             stopping: AtomicBool::new(false),
             patience: serve.patience(),
@@ -170,7 +177,7 @@ impl<W: WriteEvidence + 'static> Intake<W> {
     async fn decode_aside(self: &Arc<Self>, export: Export) -> Result<Decoded, NotTaken> {
         let _slot = self.decoding.acquire().await.map_err(|_| NotTaken::Stopping)?;
         let intake = Arc::clone(self);
-        let decoding = tokio::task::spawn_blocking(move || {
+        let decoding = self.crew.run(move || {
             // Others were decoded while this one waited for its turn.
             intake.admit(export.body.bytes.len() * ROWS_PER_BODY_BYTES)?;
             let inflated;
@@ -185,13 +192,10 @@ impl<W: WriteEvidence + 'static> Intake<W> {
             };
             Ok(decode(&mut intake.any_lane(), &export, body, &*intake.clock))
         });
-        match decoding.await {
-            Ok(decoded) => decoded,
-            Err(error) => {
-                error!(%error, "an export made the decoder fail");
-                Err(NotTaken::Lost)
-            }
-        }
+        decoding.await.unwrap_or_else(|| {
+            error!("an export made the decoder fail");
+            Err(NotTaken::Lost)
+        })
     }
 
     /// What could not be decompressed is kept as a reject.
@@ -248,13 +252,9 @@ fn decode(
 async fn commit_groups<W: WriteEvidence + 'static>(intake: Arc<Intake<W>>, lane: Arc<Lane>) {
     loop {
         let stopping = intake.stopping.load(Ordering::Acquire);
-        let taking = Arc::clone(&lane);
-        let group = match tokio::task::spawn_blocking(move || taking.take_group()).await {
-            Ok(group) => group,
-            Err(error) => {
-                error!(%error, "a group could not be put together");
-                continue;
-            }
+        let Some(group) = take_group(&intake, &lane).await else {
+            error!("a group could not be put together");
+            continue;
         };
         let Some(group) = group else {
             if stopping {
@@ -282,6 +282,16 @@ async fn commit_groups<W: WriteEvidence + 'static>(intake: Arc<Intake<W>>, lane:
             let _ = sender.send(answer.clone());
         }
     }
+}
+
+/// Takes the group that has formed: a small one at once, a large one in a thread that may be busy.
+/// `None` when that panicked.
+async fn take_group<W>(intake: &Intake<W>, lane: &Arc<Lane>) -> Option<Option<lane::Group>> {
+    if let Some(small) = lane.try_take_group(INLINE_ROWS_MAX) {
+        return Some(small);
+    }
+    let taking = Arc::clone(lane);
+    intake.crew.run(move || taking.take_group()).await
 }
 
 /// Writes a group. A store that is full for a moment is tried again for a while, because some

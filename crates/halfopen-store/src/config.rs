@@ -8,14 +8,17 @@ use serde::Deserialize;
 const MIB: usize = 1024 * 1024;
 
 /// Memory for rows that are not in a segment yet, together with what waits to be written and
-/// what sealing needs. The process as a whole needs some 60 MiB more.
-pub const HOT_BYTES_MAX_DEFAULT: usize = 512 * MIB;
+/// what sealing needs. With it the process as a whole stays below 512 MiB while it takes what two
+/// cores can send (`cargo xtask bench memory`): fingerprints of the recent past (36 MiB), bodies on
+/// their way (64 MiB at most), Parquet's buffers and what the allocator keeps come on top.
+pub const HOT_BYTES_MAX_DEFAULT: usize = 128 * MIB;
 /// The WAL shrinks only when its rows are sealed; without a bound a disk fault would fill the disk.
 pub const WAL_BYTES_MAX_DEFAULT: u64 = 2 * 1024 * 1024 * 1024;
 /// Rows of a segment: large enough that a lookup opens few files, small enough to sort in memory.
 pub const SEAL_ROWS_DEFAULT: usize = 1_000_000;
 /// Rows with attribute maps weigh some 340 bytes in memory: rows alone would not bound a seal.
-pub const SEAL_BYTES_DEFAULT: usize = 128 * MIB;
+/// A quarter of the memory for hot rows: as much again arrives while it is sealed.
+pub const SEAL_BYTES_DEFAULT: usize = HOT_BYTES_MAX_DEFAULT / 4;
 /// A quiet system seals this often: few segments, and still a short replay after a crash.
 pub const SEAL_AFTER_S_DEFAULT: u64 = 300;
 /// Memory that one query may hold.

@@ -15,6 +15,7 @@ mod background;
 mod catalogue;
 pub mod config;
 mod counters;
+pub mod crew;
 mod error;
 mod folder;
 mod gather;

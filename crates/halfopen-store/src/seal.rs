@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{Table, UnixNanos, schema};
 
-use crate::background;
+use crate::background::{self, Haste};
 use crate::counters::count;
 use crate::error::StoreError;
 use crate::folder::sync_folder;
@@ -25,6 +25,8 @@ use crate::shared::{Keeping, Shared};
 
 /// How often age is looked at and small batches are merged.
 const TICK: Duration = Duration::from_secs(1);
+/// Rows that took longer to gather leave time to seal them: the next ones need no room soon.
+const UNHURRIED: Duration = Duration::from_secs(10);
 /// After a seal that failed, the next attempt waits: the disk is full, or broken.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -82,7 +84,7 @@ async fn tidy(shared: &Arc<Shared>) {
             }
         }
     };
-    background::run("halfopen-tidy", merging).await;
+    background::run("halfopen-tidy", Haste::Idle, merging).await;
 }
 
 /// Seals all rows that are hot now.
@@ -183,6 +185,8 @@ async fn write_all(
     first_id: i64,
 ) -> Result<Vec<SegmentInfo>, StoreError> {
     let (shared, generation) = (Arc::clone(shared), Arc::clone(generation));
+    let filled_slowly = generation.born.is_some_and(|born| born.elapsed() >= UNHURRIED);
+    let haste = if filled_slowly { Haste::Idle } else { Haste::Pressing };
     let writing = move || {
         let written = write_tables(&shared, &generation, first_id);
         if written.is_err() {
@@ -193,7 +197,7 @@ async fn write_all(
         }
         written
     };
-    let written = background::run("halfopen-seal", writing).await;
+    let written = background::run("halfopen-seal", haste, writing).await;
     written.unwrap_or(Err(StoreError::Gone { thread: "sealer" }))
 }
 

@@ -12,6 +12,7 @@ use halfopen_model::{Batch, Clock, ReadEvidence, Table, WriteEvidence};
 
 use crate::config::{QueryLimits, StoreConfig};
 use crate::counters::count;
+use crate::crew::Crew;
 use crate::error::{QueryError, StoreError};
 use crate::hot::fit;
 use crate::intake::{Prepared, invalid};
@@ -20,8 +21,13 @@ use crate::shared::Shared;
 use crate::wal::frame::{Frame, Part};
 use crate::{open, read, recent, seal, sql, stats, wal};
 
-/// Writes with no more rows are prepared at once, larger ones in a thread for blocking work.
-const ROWS_AT_ONCE_MAX: usize = 256;
+/// Writes with no more rows are prepared at once, larger ones in a thread for that. So
+/// many rows, one export of a common SDK with its ids, take about as long as the change of threads
+/// costs on a busy machine.
+const ROWS_AT_ONCE_MAX: usize = 2_048;
+
+/// Threads that bring large writes into their stored form.
+const PREPARING_THREADS: usize = 2;
 
 /// How long closing waits for work that is nearly done, whatever the deadline.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
@@ -35,6 +41,7 @@ pub struct Store {
 /// Ends the threads with the last clone.
 struct Inner {
     shared: Arc<Shared>,
+    preparing: Crew,
     writer: Mutex<Option<JoinHandle<()>>>,
     sealer: Mutex<Option<tokio::task::AbortHandle>>,
     remembered: tokio::sync::watch::Receiver<bool>,
@@ -79,6 +86,7 @@ impl Store {
         }
         let inner = Inner {
             shared,
+            preparing: Crew::begin("halfopen-rows", PREPARING_THREADS),
             writer: Mutex::new(Some(writer)),
             sealer: Mutex::new(Some(sealer)),
             remembered,
@@ -100,6 +108,7 @@ impl Store {
         let (_, remembered) = tokio::sync::watch::channel(true);
         let inner = Inner {
             shared: Arc::new(opened.shared),
+            preparing: Crew::begin("halfopen-rows", 1),
             writer: Mutex::new(None),
             sealer: Mutex::new(None),
             remembered,
@@ -260,7 +269,7 @@ impl WriteEvidence for Store {
         let prepared = if rows <= ROWS_AT_ONCE_MAX {
             prepare(batches)
         } else {
-            let prepared = tokio::task::spawn_blocking(move || prepare(batches)).await;
+            let prepared = self.inner.preparing.run(move || prepare(batches)).await;
             prepared.unwrap_or(Err(Refusal::Closed))
         };
         let prepared = prepared.inspect_err(|_| count(&shared.counters.refused_invalid))?;

@@ -108,7 +108,18 @@ impl Lane {
 
     /// Takes the group that has formed, if there is one.
     pub(super) fn take_group(&self) -> Option<Group> {
-        let mut state = self.form().state;
+        self.take(self.form())
+    }
+
+    /// Takes the group that has formed, if there is one, unless it is larger than this or
+    /// somebody is at it: then `None`.
+    pub(super) fn try_take_group(&self, rows_max: usize) -> Option<Option<Group>> {
+        let forming = self.try_form()?;
+        (forming.state.builder.rows() <= rows_max).then(|| self.take(forming))
+    }
+
+    fn take(&self, forming: Forming<'_>) -> Option<Group> {
+        let mut state = forming.state;
         if state.senders.is_empty() {
             return None;
         }
