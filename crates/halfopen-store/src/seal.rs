@@ -25,8 +25,9 @@ use crate::shared::{Keeping, Shared};
 
 /// How often age is looked at and small batches are merged.
 const TICK: Duration = Duration::from_secs(1);
-/// Rows that took longer to gather leave time to seal them: the next ones need no room soon.
-const UNHURRIED: Duration = Duration::from_secs(10);
+/// Rows that took longer to gather leave time to seal them, which takes a fraction of a second:
+/// the next ones need no room soon.
+const UNHURRIED: Duration = Duration::from_secs(2);
 /// After a seal that failed, the next attempt waits: the disk is full, or broken.
 const RETRY: Duration = Duration::from_secs(5);
 
