@@ -9,6 +9,7 @@ use std::time::Duration;
 mod client;
 mod decode;
 mod fsync;
+mod resilience;
 mod server;
 
 /// One measured figure.
@@ -27,12 +28,13 @@ struct Figure {
 
 type Bench = fn() -> Result<Vec<Figure>, String>;
 
-const BENCHES: [(&str, Bench); 5] = [
+const BENCHES: [(&str, Bench); 6] = [
     ("decode", decode::decode),
     ("grpc", server::throughput),
     ("latency", server::latency),
     ("start", server::start),
     ("memory", server::memory),
+    ("resilience", resilience::figures),
 ];
 
 /// Runs the benches whose names are given, or all of them.

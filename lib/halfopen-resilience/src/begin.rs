@@ -61,6 +61,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: R) -> Self::Future {
         let at = Instant::now();
         let layer = &self.layer;
@@ -71,11 +72,21 @@ where
         let context = context.as_attempt(1).until(at + layer.deadline);
         let until = context.deadline().unwrap_or(at + layer.deadline);
         let span = context.span(layer.meter.peer());
-        let inner = (until > at).then(|| {
-            let _entered = span.enter();
-            self.inner.call(Call { request, context, granted: 0, at })
-        });
-        BeginFuture { inner, span, meter: layer.meter.clone() }
+        if until <= at {
+            return BeginFuture { stage: Stage::Refused { refusal: Some(layer.refuse()) }, span };
+        }
+        let entered = span.enter();
+        let inner = self.inner.call(Call { request, context, granted: 0, at });
+        drop(entered);
+        BeginFuture { stage: Stage::Running { inner }, span }
+    }
+}
+
+impl BeginLayer {
+    fn refuse(&self) -> Refusal {
+        let reason = RefusalReason::DeadlineSpent;
+        self.meter.note(&Event::Refused { reason });
+        Refusal { peer: self.meter.peer().clone(), reason, retry_after: None }
     }
 }
 
@@ -83,9 +94,16 @@ pin_project! {
     /// A call until its deadline.
     pub struct BeginFuture<F> {
         #[pin]
-        inner: Option<F>,
+        stage: Stage<F>,
         span: Span,
-        meter: Meter,
+    }
+}
+
+pin_project! {
+    #[project = StageProjection]
+    enum Stage<F> {
+        Running { #[pin] inner: F },
+        Refused { refusal: Option<Refusal> },
     }
 }
 
@@ -95,15 +113,16 @@ where
 {
     type Output = Result<A, CallError<E>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let this = self.project();
         let _entered = this.span.enter();
-        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
-            let reason = RefusalReason::DeadlineSpent;
-            this.meter.note(&Event::Refused { reason });
-            let peer = this.meter.peer().clone();
-            return Poll::Ready(Err(Refusal { peer, reason, retry_after: None }.into()));
-        };
-        inner.poll(cx)
+        match this.stage.project() {
+            StageProjection::Running { inner } => inner.poll(cx),
+            StageProjection::Refused { refusal } => match refusal.take() {
+                Some(refusal) => Poll::Ready(Err(refusal.into())),
+                None => Poll::Pending,
+            },
+        }
     }
 }

@@ -249,14 +249,14 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, call: Call<R>) -> Self::Future {
         let admitted = self.breaker.as_ref().map(|breaker| breaker.admit(call.at)).transpose();
-        let (inner, pass, refusal) = match admitted {
-            Ok(pass) => (Some(self.inner.call(call)), pass, None),
-            Err(refusal) => (None, None, Some(refusal)),
+        let stage = match admitted {
+            Ok(pass) => Stage::Running { inner: self.inner.call(call), pass },
+            Err(refusal) => Stage::Refused { refusal: Some(refusal) },
         };
-        let protocol = self.protocol.clone();
-        BreakerFuture { inner, pass, refusal, protocol, request: PhantomData }
+        BreakerFuture { stage, protocol: self.protocol.clone(), request: PhantomData }
     }
 }
 
@@ -264,11 +264,17 @@ pin_project! {
     /// A call behind a breaker.
     pub struct BreakerFuture<F, P, R> {
         #[pin]
-        inner: Option<F>,
-        pass: Option<Pass>,
-        refusal: Option<Refusal>,
+        stage: Stage<F>,
         protocol: P,
         request: PhantomData<fn(R)>,
+    }
+}
+
+pin_project! {
+    #[project = StageProjection]
+    enum Stage<F> {
+        Running { #[pin] inner: F, pass: Option<Pass> },
+        Refused { refusal: Option<Refusal> },
     }
 }
 
@@ -279,16 +285,18 @@ where
 {
     type Output = Result<A, CallError<E>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Some(inner) = this.inner.as_pin_mut() else {
-            return match this.refusal.take() {
-                Some(refusal) => Poll::Ready(Err(CallError::Refused(refusal))),
-                None => Poll::Pending,
-            };
+        let (inner, pass) = match this.stage.project() {
+            StageProjection::Running { inner, pass } => (inner, pass),
+            StageProjection::Refused { refusal } => {
+                let Some(refusal) = refusal.take() else { return Poll::Pending };
+                return Poll::Ready(Err(CallError::Refused(refusal)));
+            }
         };
         let result = ready!(inner.poll(cx));
-        if let Some(mut pass) = this.pass.take() {
+        if let Some(mut pass) = pass.take() {
             match protocol::verdict(this.protocol, &result) {
                 Some(verdict) => pass.finish(matches!(verdict, Verdict::Bad(_))),
                 None => drop(pass),

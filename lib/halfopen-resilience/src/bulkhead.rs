@@ -124,6 +124,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, call: Call<R>) -> Self::Future {
         let Some(bulkhead) = &self.bulkhead else {
             return BulkheadFuture { stage: running(self.inner.call(call), None) };
@@ -194,6 +195,7 @@ where
 {
     type Output = Result<A, CallError<E>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut stage = self.project().stage;
         loop {

@@ -142,6 +142,14 @@ impl RequestContext {
         self
     }
 
+    /// A copy without the retry budget.
+    #[inline]
+    pub(crate) fn without_grant(&self) -> RequestContext {
+        let RequestContext { id, trace, deadline, attempt, grant: _ } = self;
+        let (id, trace) = (id.clone(), trace.clone());
+        RequestContext { id, trace, deadline: *deadline, attempt: *attempt, grant: None }
+    }
+
     /// How long a call made now may take: no longer than `own`, and no longer than what remains
     /// minus what the way back needs. `None` when no time is left for a call.
     #[inline]

@@ -86,6 +86,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, call: Call<R>) -> Self::Future {
         let plan = self.shared.as_ref().and_then(|shared| {
             shared.account.deposit();
@@ -169,6 +170,7 @@ where
 {
     type Output = Result<A, CallError<E>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let first = this.first.as_mut().as_pin_mut().map(|first| first.poll(cx));

@@ -129,21 +129,23 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, call: Call<R>) -> Self::Future {
         let Some(limit) = &self.limit else {
-            return LimitFuture { inner: Some(self.inner.call(call)), inside: None, refusal: None };
+            let inner = self.inner.call(call);
+            return LimitFuture { stage: Stage::Running { inner, inside: None } };
         };
         match limit.enter(call.at) {
             Some(inside) => {
-                let inner = Some(self.inner.call(call));
-                LimitFuture { inner, inside: Some(inside), refusal: None }
+                let inner = self.inner.call(call);
+                LimitFuture { stage: Stage::Running { inner, inside: Some(inside) } }
             }
             None => {
                 let reason = RefusalReason::Overloaded;
                 limit.0.meter.note(&Event::Refused { reason });
                 let peer = limit.0.meter.peer().clone();
                 let refusal = Some(Refusal { peer, reason, retry_after: None });
-                LimitFuture { inner: None, inside: None, refusal }
+                LimitFuture { stage: Stage::Refused { refusal } }
             }
         }
     }
@@ -153,9 +155,15 @@ pin_project! {
     /// A call behind an adaptive limit.
     pub struct LimitFuture<F> {
         #[pin]
-        inner: Option<F>,
-        inside: Option<Inside>,
-        refusal: Option<Refusal>,
+        stage: Stage<F>,
+    }
+}
+
+pin_project! {
+    #[project = StageProjection]
+    enum Stage<F> {
+        Running { #[pin] inner: F, inside: Option<Inside> },
+        Refused { refusal: Option<Refusal> },
     }
 }
 
@@ -165,16 +173,17 @@ where
 {
     type Output = Result<A, CallError<E>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let Some(inner) = this.inner.as_pin_mut() else {
-            return match this.refusal.take() {
-                Some(refusal) => Poll::Ready(Err(refusal.into())),
-                None => Poll::Pending,
-            };
+        let (inner, inside) = match self.project().stage.project() {
+            StageProjection::Running { inner, inside } => (inner, inside),
+            StageProjection::Refused { refusal } => {
+                let Some(refusal) = refusal.take() else { return Poll::Pending };
+                return Poll::Ready(Err(refusal.into()));
+            }
         };
         let result = ready!(inner.poll(cx));
-        if let Some(inside) = this.inside.take()
+        if let Some(inside) = inside.take()
             && !matches!(result, Err(CallError::Refused(_)))
         {
             inside.learn();

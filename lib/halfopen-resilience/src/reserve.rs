@@ -23,7 +23,8 @@ impl Reserve {
     /// What of `remaining` may be used.
     #[inline]
     pub fn of(&self, remaining: Duration) -> Duration {
-        let share_ns = remaining.as_nanos() as f64 * self.share.clamp(0.0, 1.0);
+        // 64 bits of nanoseconds are five hundred years, and far quicker than 128.
+        let share_ns = remaining.as_nanos() as u64 as f64 * self.share.clamp(0.0, 1.0);
         let kept = Duration::from_nanos(share_ns as u64).max(self.least);
         remaining.saturating_sub(kept)
     }

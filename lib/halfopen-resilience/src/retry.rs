@@ -75,6 +75,8 @@ struct Shared {
     account: BudgetAccount,
     meter: Meter,
     chance: Chance,
+    /// Whether layers beneath take from the travelling budget as well.
+    shares_grant: bool,
 }
 
 impl<P> RetryLayer<P> {
@@ -85,8 +87,21 @@ impl<P> RetryLayer<P> {
         meter: Meter,
         chance: Chance,
     ) -> RetryLayer<P> {
+        RetryLayer::sharing(true, settings, protocol, meter, chance)
+    }
+
+    /// As [`RetryLayer::new`]; with `shares_grant` layers beneath find the travelling budget in
+    /// the context of an attempt. Only hedges look for it, and it costs every call a little.
+    pub(crate) fn sharing(
+        shares_grant: bool,
+        settings: RetrySettings,
+        protocol: P,
+        meter: Meter,
+        chance: Chance,
+    ) -> RetryLayer<P> {
         let account = BudgetAccount::new(&settings.budget, Instant::now());
-        RetryLayer { shared: Arc::new(Shared { settings, account, meter, chance }), protocol }
+        let shared = Shared { settings, account, meter, chance, shares_grant };
+        RetryLayer { shared: Arc::new(shared), protocol }
     }
 }
 
@@ -129,6 +144,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, call: Call<R>) -> Self::Future {
         let shared = &self.kept.shared;
         let settings = &shared.settings;
@@ -137,13 +153,23 @@ where
         let is_repeatable = self.protocol.is_repeatable(&call.request);
         let wants_copy = settings.attempts_max > 1;
         let copy = wants_copy.then(|| self.protocol.copy(&call.request)).flatten();
-        let context = call.context.clone();
+        let Call { request, context, at, .. } = call;
         let mut own = settings.grant;
-        let lent = context.grant().map_or_else(|| lend_own(&mut own), Grant::lend);
-        let running = self.inner.call(Call { granted: lent, ..call });
+        let granted = context.grant().map_or_else(|| lend_own(&mut own), Grant::lend);
+        let of_attempt = shared.of_attempt(&context);
+        let running = self.inner.call(Call { request, context: of_attempt, granted, at });
+        let lent = granted;
         let book = Book { own, lent, attempt: 1, started, context, is_repeatable, copy };
         let (kept, protocol) = (self.kept.clone(), self.protocol.clone());
         RetryFuture { stage: Stage::Running { running }, kept, protocol, book }
+    }
+}
+
+impl Shared {
+    /// The context that an attempt takes along.
+    #[inline]
+    fn of_attempt(&self, context: &RequestContext) -> RequestContext {
+        if self.shares_grant { context.clone() } else { context.without_grant() }
     }
 }
 
@@ -196,6 +222,7 @@ where
 {
     type Output = Result<A, CallError<E>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let shared = &this.kept.shared;
@@ -348,7 +375,7 @@ impl<R> Book<R> {
         }
         let grant = self.context.grant();
         self.lent = grant.map_or_else(|| lend_own(&mut self.own), Grant::lend);
-        let context = self.context.clone().as_attempt(self.attempt);
+        let context = shared.of_attempt(&self.context).as_attempt(self.attempt);
         Some(Call { request, context, granted: self.lent, at: Instant::now() })
     }
 

@@ -1,17 +1,15 @@
-//! The innermost layer of a client: writes the context into the request and makes each attempt
-//! visible.
+//! The innermost layer of a client: writes the context into the request and opens the span of
+//! the attempt, which is current while the service beneath works.
 
-use crate::call::{Call, CallError};
+use crate::call::Call;
 use crate::protocol::{self, Protocol};
-use crate::telemetry::{Event, Meter};
+use crate::telemetry::Meter;
 use crate::wire::Outgoing;
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
-use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 use tracing::Span;
@@ -52,16 +50,14 @@ where
     P: Protocol<R, S::Response, S::Error>,
 {
     type Response = S::Response;
-    type Error = CallError<S::Error>;
+    type Error = S::Error;
     type Future = SendFuture<S::Future, P, R>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        let meter = &self.meter;
-        self.inner
-            .poll_ready(cx)
-            .map_err(|source| CallError::Failed { peer: meter.peer().clone(), source })
+        self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, call: Call<R>) -> Self::Future {
         let Call { mut request, context, granted, at } = call;
         let span = attempt_span(&self.meter, context.attempt());
@@ -70,9 +66,7 @@ where
             self.protocol.write(&Outgoing { context: &context, granted }, &mut request, at);
             self.inner.call(request)
         });
-        let (protocol, meter) = (self.protocol.clone(), self.meter.clone());
-        let attempt = context.attempt();
-        SendFuture { inner, protocol, meter, attempt, at, span, request: PhantomData }
+        SendFuture { inner, protocol: self.protocol.clone(), span, request: PhantomData }
     }
 }
 
@@ -92,9 +86,6 @@ pin_project! {
         #[pin]
         inner: F,
         protocol: P,
-        meter: Meter,
-        attempt: u32,
-        at: Instant,
         span: Span,
         request: PhantomData<fn(R)>,
     }
@@ -105,24 +96,18 @@ where
     F: Future<Output = Result<A, E>>,
     P: Protocol<R, A, E>,
 {
-    type Output = Result<A, CallError<E>>;
+    type Output = Result<A, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let entered = this.span.enter();
         let result = ready!(this.inner.poll(cx));
         drop(entered);
-        let peer = || this.meter.peer().clone();
-        let result = result.map_err(|source| CallError::Failed { peer: peer(), source });
-        let is_watched = this.meter.is_observed() || !this.span.is_disabled();
-        let (outcome, took) = if is_watched {
-            let took = Instant::now().saturating_duration_since(*this.at);
-            (protocol::outcome(protocol::verdict(this.protocol, &result)), took)
-        } else {
-            ("", Duration::ZERO)
-        };
-        this.span.record("halfopen.outcome", outcome);
-        this.meter.tick(&Event::AttemptEnded { attempt: *this.attempt, outcome, took });
+        if !this.span.is_disabled() {
+            let verdict = this.protocol.judge(result.as_ref());
+            this.span.record("halfopen.outcome", protocol::outcome(Some(verdict)));
+        }
         Poll::Ready(result)
     }
 }

@@ -35,18 +35,23 @@ impl Sums {
 pub(crate) struct Window {
     slices: [AtomicU64; SLICES],
     slice_ns: u64,
+    /// The last step in which a call failed or was slow; 0 when there was none.
+    bad_step: AtomicU64,
 }
 
 impl Window {
     pub(crate) fn new(window_ns: u64) -> Window {
         let slice_ns = (window_ns / SLICES as u64).max(1);
-        Window { slices: Default::default(), slice_ns }
+        Window { slices: Default::default(), slice_ns, bad_step: AtomicU64::new(0) }
     }
 
     #[inline]
     pub(crate) fn record(&self, now_ns: u64, failed: bool, slow: bool) {
         let step = self.step(now_ns);
         let slice = &self.slices[(step % SLICES as u64) as usize];
+        if failed || slow {
+            self.bad_step.fetch_max(step, Ordering::AcqRel);
+        }
         let add = 1 | u64::from(failed) << COUNT_BITS | u64::from(slow) << (2 * COUNT_BITS);
         let mut seen = slice.load(Ordering::Relaxed);
         loop {
@@ -58,6 +63,13 @@ impl Window {
                 Err(now_there) => seen = now_there,
             }
         }
+    }
+
+    /// Whether no call in the window failed or was slow: then there is nothing to sum up.
+    #[inline]
+    pub(crate) fn is_clean(&self, now_ns: u64) -> bool {
+        let bad_step = self.bad_step.load(Ordering::Acquire);
+        bad_step == 0 || self.step(now_ns).saturating_sub(bad_step) >= SLICES as u64
     }
 
     #[inline]
@@ -80,6 +92,7 @@ impl Window {
         for slice in &self.slices {
             slice.store(0, Ordering::Release);
         }
+        self.bad_step.store(0, Ordering::Release);
     }
 
     /// Steps begin at one window, so that an empty slice, all zeros, is always too old.
@@ -157,6 +170,8 @@ mod tests {
                 let expected =
                     Sums { calls: count(|_| true), failures: count(|c| c.1), slow: count(|c| c.2) };
                 prop_assert_eq!(window.sums(now), expected);
+                let is_clean = expected.failures == 0 && expected.slow == 0;
+                prop_assert_eq!(window.is_clean(now), is_clean);
             }
         }
     }

@@ -89,6 +89,8 @@ pub(super) struct Machine {
     settings: BreakerSettings,
     word: AtomicU64,
     window: Window,
+    /// Whether ratios of zero would trip it; a stack refuses such settings.
+    trips_on_nothing: bool,
     /// Recoveries that failed in a row.
     reopened: AtomicU32,
     /// Calls a second before the trouble, in thousandths: load returns in proportion to it.
@@ -102,8 +104,10 @@ pub(super) struct Machine {
 impl Machine {
     pub(super) fn new(settings: BreakerSettings) -> Machine {
         let window = Window::new(settings.window.as_nanos() as u64);
+        let trips_on_nothing = settings.failure_ratio <= 0.0 || settings.slow_ratio <= 0.0;
         Machine {
             settings,
+            trips_on_nothing,
             word: AtomicU64::new(Word::closed(0).0),
             window,
             reopened: AtomicU32::new(0),
@@ -249,6 +253,9 @@ impl Machine {
             return None;
         }
         self.window.record(now_ns, failed, slow);
+        if self.window.is_clean(now_ns) && !self.trips_on_nothing {
+            return None;
+        }
         let sums = self.window.sums(now_ns);
         if !self.is_tripped(&sums) {
             return None;

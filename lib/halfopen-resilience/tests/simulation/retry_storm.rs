@@ -22,17 +22,21 @@ where
     pass_on(client.oneshot(get("/")).await)
 }
 
-#[tokio::test(start_paused = true)]
-async fn without_a_budget_one_request_becomes_twenty_seven() {
+/// One request through the three layers with retries, a, b and c; the leaf always fails.
+pub(crate) async fn unprotected() -> Network {
     let network = Network::default();
     network.host("leaf", handler(|_| async { status(503) }));
     for (host, next) in [("c", "leaf"), ("b", "c"), ("a", "b")] {
         let client = network.client(next);
         network.host(host, handler(move |_| three_times(client.clone())));
     }
-    // The three layers with retries: a, b and c.
     pass_on(network.client("a").oneshot(get("/")).await);
-    assert_eq!(network.arrived("leaf"), 27);
+    network
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_budget_one_request_becomes_twenty_seven() {
+    assert_eq!(unprotected().await.arrived("leaf"), 27);
 }
 
 pub(crate) fn layers(peer: &str, grant: u32) -> ClientLayers<Http> {
