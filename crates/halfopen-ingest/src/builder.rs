@@ -4,6 +4,8 @@ use halfopen_model::Batch;
 
 use crate::columns::{Column, IdsTable, LogsTable, MetricsTable, RejectsTable, SpansTable};
 use crate::ids::{FoundIds, IdNames, SeenIds};
+use crate::import::Change;
+use crate::import::rows::{ExchangeRows, changes};
 use crate::json;
 use crate::otlp::{Contexts, Keys, Request, Walk};
 use crate::settings::{Arrival, BODY_BYTES_MAX, Encoding, IngestSettings, Outcome, Signal};
@@ -59,7 +61,7 @@ impl Tables {
         telemetry + self.ids.count() + self.rejects.count()
     }
 
-    fn count_dictionaries(&mut self) {
+    pub(crate) fn count_dictionaries(&mut self) {
         let signals = [&self.spans.rows, &self.logs.rows, &self.metrics.rows];
         let known: usize = signals.iter().map(|rows| rows.attributes.dictionary_bytes()).sum();
         self.dictionary_bytes = known + self.spans.name.bytes() + self.spans.trace_state.bytes();
@@ -75,13 +77,20 @@ impl Tables {
 
 /// Makes one batch per table out of many requests.
 pub struct EvidenceBuilder {
-    tables: Tables,
+    pub(crate) tables: Tables,
+    /// Rows that only imports have.
+    pub(crate) exchanges: ExchangeRows,
+    pub(crate) changes: Vec<Change>,
 }
 
 impl EvidenceBuilder {
     /// No rows yet.
     pub fn new(settings: IngestSettings) -> Self {
-        EvidenceBuilder { tables: Tables::new(settings) }
+        EvidenceBuilder {
+            tables: Tables::new(settings),
+            exchanges: ExchangeRows::default(),
+            changes: Vec::new(),
+        }
     }
 
     /// Reads one request and keeps its rows. What cannot be read becomes rows of `rejects`.
@@ -112,7 +121,7 @@ impl EvidenceBuilder {
 
     /// Rows held, of all tables.
     pub fn rows(&self) -> usize {
-        self.tables.rows()
+        self.tables.rows() + self.exchanges.count() + self.changes.len()
     }
 
     /// Memory held, about.
@@ -129,6 +138,8 @@ impl EvidenceBuilder {
             tables.spans.finish(contexts),
             tables.logs.finish(contexts),
             tables.metrics.finish(contexts),
+            self.exchanges.finish(),
+            changes(&std::mem::take(&mut self.changes)),
             tables.ids.finish(),
             tables.rejects.finish(),
         ];

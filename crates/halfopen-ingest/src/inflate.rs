@@ -3,13 +3,22 @@
 //! **Invariant:** no more than the bound is ever held, whatever a header promises: a bomb is
 //! noticed by what comes out of it.
 
-use std::io::{self, Read};
+use std::cell::Cell;
+use std::io::{self, BufRead, BufReader, Read};
+use std::rc::Rc;
 
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 /// The largest window that a zstd frame may ask for (128 MiB is what its own tools accept), as
 /// the logarithm to base 2. What senders use is at most 8 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// A source that inflates to more than this is watched for its ratio.
+const WATCHED_BYTES_MIN: u64 = 1 << 30;
+/// Telemetry inflates ten- to hundredfold; a bomb more than this.
+const RATIO_MAX: u64 = 2_000;
+/// What is read of a source at once.
+const CHUNK_BYTES: usize = 256 << 10;
 
 /// How a body is compressed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -121,6 +130,63 @@ fn has_zlib_header(body: &[u8]) -> bool {
     }
 }
 
+/// A source of any size, inflated as it is read: gzip and zstd are known by their first bytes,
+/// anything else is given as it is. Reading fails where it turns out to be a bomb.
+///
+/// # Errors
+/// When the first bytes cannot be read.
+pub fn inflating<'s>(source: impl Read + 's) -> io::Result<Box<dyn BufRead + 's>> {
+    let packed_bytes = Rc::new(Cell::new(0));
+    let counted = Counted { source, bytes: Rc::clone(&packed_bytes) };
+    let mut buffered = BufReader::with_capacity(CHUNK_BYTES, counted);
+    let head = buffered.fill_buf()?;
+    let inflated: Box<dyn Read + 's> = if head.starts_with(b"\x1f\x8b") {
+        Box::new(MultiGzDecoder::new(buffered))
+    } else if head.starts_with(b"\x28\xb5\x2f\xfd") {
+        let mut decoder = zstd::stream::read::Decoder::with_buffer(buffered)?;
+        decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+        Box::new(decoder)
+    } else {
+        return Ok(Box::new(buffered));
+    };
+    let watched = Watched { source: inflated, bytes: 0, packed_bytes };
+    Ok(Box::new(BufReader::with_capacity(CHUNK_BYTES, watched)))
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    source: R,
+    bytes: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(into)?;
+        self.bytes.set(self.bytes.get() + read as u64);
+        Ok(read)
+    }
+}
+
+/// Compares what comes out with what went in.
+struct Watched<'s> {
+    source: Box<dyn Read + 's>,
+    bytes: u64,
+    packed_bytes: Rc<Cell<u64>>,
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(into)?;
+        self.bytes += read as u64;
+        let bytes_max = self.packed_bytes.get().saturating_mul(RATIO_MAX);
+        if self.bytes > WATCHED_BYTES_MIN && self.bytes > bytes_max {
+            let reason = format!("it inflates to more than {RATIO_MAX} times its size");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        Ok(read)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,5 +249,39 @@ mod tests {
                 assert!(matches!(result, Err(InflateError::Broken { .. })), "{compression:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_source_is_inflated_as_it_is_read_and_breaks_where_it_is_cut() {
+        let body = b"half-open ".repeat(100_000);
+        let packed = [body.clone(), gzip(&body), zstd::encode_all(&body[..], 3).expect("packed")];
+        for packed in packed {
+            let mut read = Vec::new();
+            inflating(&packed[..]).expect("a head").read_to_end(&mut read).expect("whole");
+            assert_eq!(read, body);
+        }
+        let whole = gzip(&body);
+        let mut read = Vec::new();
+        let cut = inflating(&whole[..whole.len() / 2]).expect("a head").read_to_end(&mut read);
+        assert!(cut.is_err() && !read.is_empty());
+    }
+
+    /// Gives zeros for ever, as a bomb does.
+    struct Endless;
+
+    impl Read for Endless {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            into.fill(0);
+            Ok(into.len())
+        }
+    }
+
+    #[test]
+    fn a_source_that_inflates_without_end_is_stopped() {
+        let packed_bytes = Rc::new(Cell::new(1_000));
+        let mut watched = Watched { source: Box::new(Endless), bytes: 0, packed_bytes };
+        let read = io::copy(&mut watched, &mut io::sink());
+        assert_eq!(read.map_err(|error| error.kind()), Err(io::ErrorKind::InvalidData));
+        assert!(watched.bytes < 2 * WATCHED_BYTES_MIN);
     }
 }

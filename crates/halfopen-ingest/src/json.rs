@@ -16,8 +16,9 @@ use std::borrow::Cow;
 
 use crate::settings::Signal;
 use crate::wire::Writer;
-use fields::{JsonError, Object};
-use parse::{Json, Kind, parse};
+
+pub(crate) use fields::{JsonError, Object};
+pub(crate) use parse::{Json, Kind, parse};
 
 /// Something that could not be read.
 pub(crate) struct Problem {

@@ -9,6 +9,7 @@
 //! | `columns` | columns that exist only where a row has a value |
 //! | `ids` | which values are correlation ids |
 //! | [`inflate`] | bodies that came compressed, with a hard bound |
+//! | [`import`] | what other tools wrote: files in their formats |
 //! | [`answer`] | what the sender is told |
 //! | [`sample`] | realistic requests from a seed, for benchmarks and tests |
 //!
@@ -30,6 +31,7 @@ mod weight;
 mod wire;
 
 pub mod answer;
+pub mod import;
 pub mod inflate;
 pub mod sample;
 

@@ -9,6 +9,7 @@
 //! | [`known`] | the attributes that have a column of their own |
 //! | [`table`], [`schema`] | the nine tables and their columns |
 //! | [`batch`] | rows on their way: making a batch fit a schema, reading cells |
+//! | [`identity`] | what a row says, as one number |
 //! | [`answer`] | findings, evidence, gaps, and the answers of `why`, `trace`, `find` |
 //! | [`port`], [`memory`] | writing and reading evidence; an implementation in memory for tests |
 //!
@@ -21,6 +22,7 @@ pub mod answer;
 pub mod attribute;
 pub mod batch;
 pub mod id;
+pub mod identity;
 pub mod known;
 pub mod memory;
 pub mod names;

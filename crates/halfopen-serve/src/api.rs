@@ -16,6 +16,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
+use halfopen_ingest::IngestSettings;
 use halfopen_model::Clock;
 use halfopen_store::Store;
 use http::{HeaderValue, StatusCode, header};
@@ -34,6 +35,7 @@ use crate::meter::{Meter, Question};
 mod change_rows;
 mod changes;
 mod error;
+mod imports;
 pub(crate) mod origin;
 mod page;
 mod prometheus;
@@ -52,6 +54,8 @@ pub(crate) struct Api {
     pub(crate) addresses: Addresses,
     pub(crate) phase: watch::Receiver<Phase>,
     questions: Semaphore,
+    imports: imports::Imports,
+    ingest: IngestSettings,
     limits: ServeConfig,
 }
 
@@ -65,11 +69,12 @@ pub(crate) struct Parts {
     pub(crate) budget: BodyBudget,
     pub(crate) addresses: Addresses,
     pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) ingest: IngestSettings,
 }
 
 impl Api {
     pub(crate) fn new(parts: Parts, limits: ServeConfig) -> Arc<Api> {
-        let Parts { store, desk, intake, meter, clock, budget, addresses, phase } = parts;
+        let Parts { store, desk, intake, meter, clock, budget, addresses, phase, ingest } = parts;
         let questions = Semaphore::new(limits.questions_max);
         Arc::new(Api {
             store,
@@ -81,6 +86,8 @@ impl Api {
             addresses,
             phase,
             questions,
+            imports: imports::Imports::default(),
+            ingest,
             limits,
         })
     }
@@ -90,7 +97,22 @@ impl Api {
     }
 
     async fn body(&self, request: Request) -> Result<Bytes, ApiError> {
-        let bytes_max = self.limits.question_bytes_max;
+        let setting = "serve.question_bytes_max";
+        self.body_within(self.limits.question_bytes_max, setting, request).await
+    }
+
+    /// A body that holds telemetry.
+    async fn large_body(&self, request: Request) -> Result<Bytes, ApiError> {
+        let setting = "serve.message_bytes_max";
+        self.body_within(self.limits.message_bytes_max, setting, request).await
+    }
+
+    async fn body_within(
+        &self,
+        bytes_max: usize,
+        setting: &str,
+        request: Request,
+    ) -> Result<Bytes, ApiError> {
         let time_max = self.limits.body_max();
         let body = request.into_body();
         let held = body::read(body, Framing::Plain, bytes_max, time_max, &self.budget).await;
@@ -98,7 +120,7 @@ impl Api {
             BodyError::TooLarge { limit } => {
                 let fact = format!("the request is larger than {limit} bytes");
                 ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, fact)
-                    .hint("raise serve.question_bytes_max, or send less at a time")
+                    .hint(format!("raise {setting}, or send less at a time"))
             }
             BodyError::NoRoom => busy("too much is being received"),
             BodyError::Slow { .. } => ApiError::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
@@ -153,6 +175,7 @@ impl ApiPort {
             .route("/metrics", get(metrics))
             .route("/api/v1/status", get(status))
             .route("/api/v1/changes", post(take_changes))
+            .route("/api/v1/import", post(imports::take))
             .route("/api/v1/query", post(questions::query))
             .route("/api/v1/find", get(questions::find))
             .route("/api/v1/traces/{id}", get(questions::trace))

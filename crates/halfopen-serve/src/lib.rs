@@ -8,6 +8,7 @@
 //! | `listen`, `body` | connections and bodies, bounded in number, size, time and memory |
 //! | `otlp` | OTLP over gRPC and HTTP |
 //! | `intake` | exports become groups of rows, groups become durable, then they are acknowledged |
+//! | [`import`] | rows that others wrote, each kept once however often it is imported |
 //! | [`desk`] | which rows a question needs, and who analyses them |
 //! | [`wire`] | the versioned JSON forms of questions and answers |
 //! | `api` | the routes over HTTP: health, metrics, questions, changes |
@@ -24,6 +25,7 @@ mod api;
 mod body;
 pub mod config;
 pub mod desk;
+pub mod import;
 mod intake;
 pub mod life;
 mod listen;

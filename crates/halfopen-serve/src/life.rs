@@ -187,6 +187,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Server, Serv
         budget: receiving.budget.clone(),
         addresses,
         phase: receiving.phase.subscribe(),
+        ingest: config.ingest.settings(),
     };
     let api = ApiPort::new(Api::new(parts, config.serve.clone()));
     receiving.listen(&config, listeners.otlp_grpc, listeners.otlp_http);

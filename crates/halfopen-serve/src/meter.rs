@@ -86,11 +86,18 @@ pub(crate) enum Question {
     Trace,
     Why,
     Changes,
+    Import,
 }
 
 impl Question {
-    pub(crate) const ALL: [Question; 5] =
-        [Question::Query, Question::Find, Question::Trace, Question::Why, Question::Changes];
+    pub(crate) const ALL: [Question; 6] = [
+        Question::Query,
+        Question::Find,
+        Question::Trace,
+        Question::Why,
+        Question::Changes,
+        Question::Import,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -99,6 +106,7 @@ impl Question {
             Question::Trace => "trace",
             Question::Why => "why",
             Question::Changes => "changes",
+            Question::Import => "import",
         }
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 mod cell;
 mod gap;
+mod import;
 mod lookup;
 mod problem;
 mod query;
@@ -20,6 +21,7 @@ mod why;
 
 pub use cell::{attribute_json, cell_json};
 pub use gap::GapV1;
+pub use import::{ImportRejectedV1, ImportRowsV1, ImportSourceV1, ImportTakenV1, ImportV1};
 pub use lookup::{
     CandidateV1, EntryV1, EventV1, FindV1, LinkV1, SpanV1, TraceReplyV1, TraceV1, matched_name,
 };

@@ -37,6 +37,8 @@ pub struct Cli {
 pub enum Verb {
     /// Take telemetry in and answer questions
     Serve(verb::serve::ServeArgs),
+    /// Read what other tools wrote: traces, logs, metrics, requests, changes
+    Import(verb::import::ImportArgs),
     /// Ask in SQL
     Query(verb::query::QueryArgs),
     /// Everything about one id, over all services

@@ -14,7 +14,7 @@ use crate::{Failure, Session};
 
 mod remote;
 
-use remote::Remote;
+pub(crate) use remote::Remote;
 
 /// Where `serve` listens unless told otherwise.
 const URL_DEFAULT: &str = "http://127.0.0.1:7070";
@@ -39,13 +39,7 @@ impl Source {
             session.terminal.ask_again_with("--data", &folder.to_string_lossy());
             return open_folder(folder, session).await;
         }
-        let variable = || std::env::var(URL_VARIABLE).ok().filter(|url| !url.is_empty());
-        if let Some(url) = &args.url {
-            session.terminal.ask_again_with("--url", url);
-        }
-        let url = args.url.clone().or_else(variable);
-        let remote = Remote::new(url.as_deref().unwrap_or(URL_DEFAULT))?;
-        Ok(Source::Remote(Box::new(remote)))
+        Ok(Source::Remote(Box::new(remote(args, session)?)))
     }
 
     /// Answers SQL.
@@ -103,6 +97,19 @@ impl Source {
             }
         }
     }
+}
+
+/// The server that the flags name, or `HALFOPEN_URL`, or the default address.
+///
+/// # Errors
+/// When the address does not read.
+pub(crate) fn remote(args: &SourceArgs, session: &mut Session) -> Result<Remote, Failure> {
+    let variable = || std::env::var(URL_VARIABLE).ok().filter(|url| !url.is_empty());
+    if let Some(url) = &args.url {
+        session.terminal.ask_again_with("--url", url);
+    }
+    let url = args.url.clone().or_else(variable);
+    Remote::new(url.as_deref().unwrap_or(URL_DEFAULT))
 }
 
 async fn open_folder(folder: &Path, session: &mut Session) -> Result<Source, Failure> {

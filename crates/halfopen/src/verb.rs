@@ -5,6 +5,7 @@ use crate::{Failure, Outcome, Session};
 
 pub mod demo;
 pub mod find;
+pub mod import;
 pub mod query;
 pub mod serve;
 pub mod trace;
@@ -17,6 +18,7 @@ pub mod why;
 pub async fn run(verb: Verb, session: &mut Session) -> Result<Outcome, Failure> {
     match verb {
         Verb::Serve(args) => serve::run(args, session).await,
+        Verb::Import(args) => import::run(args, session).await,
         Verb::Query(args) => query::run(args, session).await,
         Verb::Find(args) => find::run(args, session).await,
         Verb::Trace(args) => trace::run(args, session).await,

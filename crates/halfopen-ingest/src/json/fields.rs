@@ -13,24 +13,24 @@ use crate::wire::Writer;
 
 /// What is wrong, and where below the item.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct JsonError {
+pub(crate) struct JsonError {
     /// With a point or bracket in front, or empty.
-    pub(super) path: String,
-    pub(super) reason: String,
+    pub(crate) path: String,
+    pub(crate) reason: String,
 }
 
 impl JsonError {
-    pub(super) fn new(reason: impl Into<String>) -> JsonError {
+    pub(crate) fn new(reason: impl Into<String>) -> JsonError {
         JsonError { path: String::new(), reason: reason.into() }
     }
 
     /// The same error, seen from one level further out.
-    pub(super) fn inside(mut self, name: &str) -> JsonError {
+    pub(crate) fn inside(mut self, name: &str) -> JsonError {
         self.path = format!(".{name}{}", self.path);
         self
     }
 
-    pub(super) fn at(mut self, index: usize) -> JsonError {
+    pub(crate) fn at(mut self, index: usize) -> JsonError {
         self.path = format!("[{index}]{}", self.path);
         self
     }
@@ -38,22 +38,22 @@ impl JsonError {
 
 /// The fields of an object. `null` is the same as a field that is not there.
 #[derive(Clone, Copy)]
-pub(super) struct Object<'v>(&'v [(Cow<'v, str>, Json<'v>)]);
+pub(crate) struct Object<'v>(&'v [(Cow<'v, str>, Json<'v>)]);
 
 impl<'v> Object<'v> {
-    pub(super) fn of(value: &'v Json<'v>) -> Result<Object<'v>, JsonError> {
+    pub(crate) fn of(value: &'v Json<'v>) -> Result<Object<'v>, JsonError> {
         match &value.kind {
             Kind::Object(fields) => Ok(Object(fields)),
             _ => Err(JsonError::new("no object")),
         }
     }
 
-    pub(super) fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self.0.is_empty()
     }
 
     /// A field by its name in lower camel case and in snake case.
-    pub(super) fn get(self, [camel, snake]: [&str; 2]) -> Option<&'v Json<'v>> {
+    pub(crate) fn get(self, [camel, snake]: [&str; 2]) -> Option<&'v Json<'v>> {
         let mut fields = self.0.iter().rev();
         let (_, found) = fields.find(|(name, _)| name == camel || name == snake)?;
         (found.kind != Kind::Null).then_some(found)
@@ -71,32 +71,32 @@ impl<'v> Object<'v> {
     }
 
     /// Text; empty when it is not there.
-    pub(super) fn text(self, name: [&str; 2]) -> Result<&'v str, JsonError> {
+    pub(crate) fn text(self, name: [&str; 2]) -> Result<&'v str, JsonError> {
         self.read(name, text)
     }
 
     /// An unsigned integer, as a number or as text; 0 when it is not there.
-    pub(super) fn number(self, name: [&str; 2]) -> Result<u64, JsonError> {
+    pub(crate) fn number(self, name: [&str; 2]) -> Result<u64, JsonError> {
         self.read(name, unsigned)
     }
 
     /// A signed integer, as a number or as text.
-    pub(super) fn signed(self, name: [&str; 2]) -> Result<Option<i64>, JsonError> {
+    pub(crate) fn signed(self, name: [&str; 2]) -> Result<Option<i64>, JsonError> {
         self.read(name, |value| signed(value).map(Some))
     }
 
     /// A float, as a number or as text.
-    pub(super) fn double(self, name: [&str; 2]) -> Result<Option<f64>, JsonError> {
+    pub(crate) fn double(self, name: [&str; 2]) -> Result<Option<f64>, JsonError> {
         self.read(name, |value| double(value).map(Some))
     }
 
     /// A truth value.
-    pub(super) fn bool(self, name: [&str; 2]) -> Result<bool, JsonError> {
+    pub(crate) fn bool(self, name: [&str; 2]) -> Result<bool, JsonError> {
         self.read(name, truth)
     }
 
     /// An enum: its number, or the name with this prefix.
-    pub(super) fn enumerated(
+    pub(crate) fn enumerated(
         self,
         name: [&str; 2],
         prefix: &str,
@@ -115,7 +115,7 @@ impl<'v> Object<'v> {
     }
 
     /// A list; empty when it is not there.
-    pub(super) fn list(self, name: [&str; 2]) -> Result<&'v [Json<'v>], JsonError> {
+    pub(crate) fn list(self, name: [&str; 2]) -> Result<&'v [Json<'v>], JsonError> {
         self.read(name, |value| match &value.kind {
             Kind::List(items) => Ok(items.as_slice()),
             _ => Err(JsonError::new("no list")),
@@ -123,7 +123,7 @@ impl<'v> Object<'v> {
     }
 
     /// Writes every item of a list as a message.
-    pub(super) fn each(
+    pub(crate) fn each(
         self,
         name: [&str; 2],
         mut write: impl FnMut(&'v Json<'v>) -> Result<(), JsonError>,
@@ -135,7 +135,7 @@ impl<'v> Object<'v> {
     }
 
     /// Writes the attributes in `name`.
-    pub(super) fn attributes(
+    pub(crate) fn attributes(
         self,
         name: [&str; 2],
         field: u32,
@@ -145,7 +145,7 @@ impl<'v> Object<'v> {
     }
 
     /// Writes a trace id; true when it is there and not zero.
-    pub(super) fn trace_id(
+    pub(crate) fn trace_id(
         self,
         field: u32,
         note_field: u32,
@@ -159,7 +159,7 @@ impl<'v> Object<'v> {
     }
 
     /// Writes a span id; true when it is there and not zero.
-    pub(super) fn span_id(
+    pub(crate) fn span_id(
         self,
         name: [&str; 2],
         field: u32,
@@ -194,13 +194,13 @@ impl<'v> Object<'v> {
 }
 
 /// Where the originals of spans and log records go.
-pub(super) const NOTES: u32 = NOTE_FIELD;
+pub(crate) const NOTES: u32 = NOTE_FIELD;
 
 /// The largest float below which every integer has its own.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Text.
-pub(super) fn text<'v>(value: &'v Json<'_>) -> Result<&'v str, JsonError> {
+pub(crate) fn text<'v>(value: &'v Json<'_>) -> Result<&'v str, JsonError> {
     match &value.kind {
         Kind::Text(text) => Ok(text),
         _ => Err(JsonError::new("no text")),
@@ -223,7 +223,7 @@ fn whole(digits: &str) -> Option<f64> {
 }
 
 /// An unsigned integer, as a number or as text.
-pub(super) fn unsigned(value: &Json<'_>) -> Result<u64, JsonError> {
+pub(crate) fn unsigned(value: &Json<'_>) -> Result<u64, JsonError> {
     let found = digits(value).and_then(|digits| {
         let float = || whole(digits).filter(|float| *float >= 0.0).map(|float| float as u64);
         digits.parse().ok().or_else(float)
@@ -232,14 +232,14 @@ pub(super) fn unsigned(value: &Json<'_>) -> Result<u64, JsonError> {
 }
 
 /// A signed integer, as a number or as text.
-pub(super) fn signed(value: &Json<'_>) -> Result<i64, JsonError> {
+pub(crate) fn signed(value: &Json<'_>) -> Result<i64, JsonError> {
     let found = digits(value)
         .and_then(|digits| digits.parse().ok().or_else(|| whole(digits).map(|float| float as i64)));
     found.ok_or_else(|| JsonError::new(format!("{} is no integer", short(value))))
 }
 
 /// A float, as a number or as text.
-pub(super) fn double(value: &Json<'_>) -> Result<f64, JsonError> {
+pub(crate) fn double(value: &Json<'_>) -> Result<f64, JsonError> {
     let found = digits(value).and_then(|digits| match digits {
         "Infinity" => Some(f64::INFINITY),
         "-Infinity" => Some(f64::NEG_INFINITY),
@@ -249,7 +249,7 @@ pub(super) fn double(value: &Json<'_>) -> Result<f64, JsonError> {
 }
 
 /// A truth value.
-pub(super) fn truth(value: &Json<'_>) -> Result<bool, JsonError> {
+pub(crate) fn truth(value: &Json<'_>) -> Result<bool, JsonError> {
     match &value.kind {
         Kind::Bool(value) => Ok(*value),
         Kind::Text(text) if text == "true" => Ok(true),

@@ -14,14 +14,14 @@ const LEVELS_MAX: usize = 3 * DEPTH_HARD_MAX + 10;
 
 /// A value, and the text it was read from.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct Json<'a> {
-    pub(super) raw: &'a str,
-    pub(super) kind: Kind<'a>,
+pub(crate) struct Json<'a> {
+    pub(crate) raw: &'a str,
+    pub(crate) kind: Kind<'a>,
 }
 
 /// What a value is.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum Kind<'a> {
+pub(crate) enum Kind<'a> {
     Null,
     Bool(bool),
     /// As it was written.
@@ -35,13 +35,13 @@ pub(super) enum Kind<'a> {
 /// Why a text is no JSON.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{what} at position {position}")]
-pub(super) struct ParseError {
-    pub(super) position: usize,
+pub(crate) struct ParseError {
+    pub(crate) position: usize,
     what: &'static str,
 }
 
 /// Reads a text that holds one value.
-pub(super) fn parse(text: &str) -> Result<Json<'_>, ParseError> {
+pub(crate) fn parse(text: &str) -> Result<Json<'_>, ParseError> {
     let mut parser = Parser { text, position: 0 };
     let value = parser.value(0)?;
     parser.space();

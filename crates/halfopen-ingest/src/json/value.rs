@@ -32,7 +32,7 @@ pub(super) fn attribute(value: &Json<'_>, field: u32, out: &mut Writer) -> Resul
 }
 
 /// Writes a `KeyValue` with text.
-pub(super) fn text_attribute(key: &str, text: &str, field: u32, out: &mut Writer) {
+pub(crate) fn text_attribute(key: &str, text: &str, field: u32, out: &mut Writer) {
     let written = out.message::<Infallible>(field, |out| {
         out.bytes(1, key.as_bytes());
         out.message(2, |out| {

@@ -79,6 +79,17 @@ impl<'r> Request<'r> {
         }
     }
 
+    /// A request that an importer made; its items may hold notes as those of JSON do.
+    pub(crate) fn imported(
+        signal: Signal,
+        format: &str,
+        body: &'r [u8],
+        arrival: Arrival<'r>,
+    ) -> Request<'r> {
+        let format = format!("{format} {}", signal.name());
+        Request { format, ..Request::new(signal, Encoding::Json, body, arrival) }
+    }
+
     /// Whether items may hold notes of the JSON reader.
     pub(super) fn has_notes(&self) -> bool {
         self.encoding == Encoding::Json

@@ -23,6 +23,16 @@ impl Writer {
         self.bytes
     }
 
+    /// Bytes written so far.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Fields that were written elsewhere.
+    pub(crate) fn append(&mut self, fields: &[u8]) {
+        self.bytes.extend_from_slice(fields);
+    }
+
     /// An integer; 0 is left out.
     pub(crate) fn varint(&mut self, field: u32, value: u64) {
         if value != 0 {

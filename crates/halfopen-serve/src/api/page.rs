@@ -28,6 +28,7 @@ Ask over HTTP (JSON):
   GET  /api/v1/traces/TRACE-ID
   GET  /api/v1/why?service=...&from=15m
   POST /api/v1/changes          {{\"kind\": \"deploy\", \"service\": \"...\", \"version\": \"...\"}}
+  POST /api/v1/import           what `halfopen import --url` sends
   GET  /api/v1/status
   GET  /healthz   /readyz   /metrics
 ",

@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use halfopen_model::{TimeRange, UnixNanos};
 use halfopen_serve::desk::WhyAsk;
-use halfopen_serve::wire::{FindV1, ProblemV1, QueryQuestionV1, QueryV1, TraceReplyV1, WhyV1};
+use halfopen_serve::wire::{
+    FindV1, ImportTakenV1, ProblemV1, QueryQuestionV1, QueryV1, TraceReplyV1, WhyV1,
+};
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
@@ -71,6 +73,21 @@ impl Remote {
         parameters.add_range("from", "to", ask.window);
         parameters.add_range("baseline_from", "baseline_to", ask.baseline);
         self.ask(Method::GET, &parameters.behind("/api/v1/why"), Vec::new()).await
+    }
+
+    /// Sends a group of an import; `session` tells its groups from those of another one.
+    pub(crate) async fn import(
+        &self,
+        session: &str,
+        source: &str,
+        at: UnixNanos,
+        group: Vec<u8>,
+    ) -> Result<ImportTakenV1, Failure> {
+        let mut parameters = Parameters::default();
+        parameters.add("session", session);
+        parameters.add("source", source);
+        parameters.add("at", &at.to_rfc3339());
+        self.ask(Method::POST, &parameters.behind("/api/v1/import"), group).await
     }
 
     async fn ask<T: DeserializeOwned>(

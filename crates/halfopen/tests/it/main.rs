@@ -8,6 +8,7 @@ mod crash;
 mod demo;
 mod full_disk;
 mod golden;
+mod import;
 mod process;
 mod served;
 mod shop;

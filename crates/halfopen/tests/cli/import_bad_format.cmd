@@ -1,0 +1,1 @@
+halfopen import traces.json --format yaml

@@ -1,0 +1,1 @@
+halfopen import nowhere.json --data $DATA
