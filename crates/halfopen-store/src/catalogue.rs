@@ -13,10 +13,12 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection, Row};
 
 use crate::error::StoreError;
+use crate::retain::Cut;
 use crate::segment::SegmentInfo;
+use crate::shared::PerTable;
 
 /// The version of the tables below.
-const CATALOGUE_VERSION: i64 = 1;
+const CATALOGUE_VERSION: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS numbers (
@@ -40,8 +42,23 @@ CREATE TABLE IF NOT EXISTS segments (
     columns TEXT NOT NULL,
     node TEXT NOT NULL,
     sealed_at BIGINT NOT NULL,
-    snapshot BIGINT NOT NULL
+    snapshot BIGINT NOT NULL,
+    level BIGINT NOT NULL DEFAULT 0,
+    removed_at BIGINT
 );
+CREATE TABLE IF NOT EXISTS cuts (
+    table_name TEXT PRIMARY KEY,
+    time_from BIGINT NOT NULL,
+    time_to BIGINT NOT NULL,
+    row_count BIGINT NOT NULL
+);
+";
+
+/// From version 1, which knew neither merged segments nor retention.
+const UPGRADE_TO_2: &str = "
+ALTER TABLE segments ADD COLUMN level BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE segments ADD COLUMN removed_at BIGINT;
+UPDATE numbers SET value = 2 WHERE name = 'version';
 ";
 
 /// The open catalogue.
@@ -56,12 +73,37 @@ pub(crate) enum State {
     Served,
     /// It is damaged or missing; why.
     Damaged(String),
+    /// It is not: its name is reserved for a merge, or it was let go.
+    Leftover,
+}
+
+/// A name for a segment that is about to be written.
+pub(crate) struct Reserved {
+    pub(crate) id: i64,
+    pub(crate) table: Table,
+    pub(crate) file: String,
+}
+
+/// Segments that take the place of others, all at once.
+pub(crate) struct Exchange<'a> {
+    pub(crate) gone: &'a [i64],
+    pub(crate) come: &'a [SegmentInfo],
+    /// Names that were reserved, whether they were used or not.
+    pub(crate) unused: Vec<i64>,
+    pub(crate) node: &'a str,
+    pub(crate) now: UnixNanos,
+    pub(crate) snapshot: u64,
+    /// What retention has let go so far, where that changes.
+    pub(crate) cuts: &'a [(Table, Cut)],
 }
 
 /// What the catalogue holds.
 #[derive(Debug, Default)]
 pub(crate) struct Content {
     pub(crate) segments: Vec<(SegmentInfo, State)>,
+    /// Ids and files of segments that were let go, or reserved and perhaps written.
+    pub(crate) leftovers: Vec<(i64, String)>,
+    pub(crate) cuts: PerTable<Option<Cut>>,
     /// The last frame of the WAL that is in segments.
     pub(crate) wal_sealed: u64,
     pub(crate) snapshot: u64,
@@ -88,12 +130,20 @@ impl Catalogue {
         match catalogue.number("version").await? {
             None => catalogue.set_number("version", CATALOGUE_VERSION).await?,
             Some(CATALOGUE_VERSION) => {}
+            Some(1) => catalogue.upgrade(UPGRADE_TO_2).await?,
             Some(other) => {
                 let reason = format!("it has version {other}, {CATALOGUE_VERSION} is known");
                 return Err(failed("read")(reason));
             }
         }
         Ok(catalogue)
+    }
+
+    /// One step from a version to the next: all of it or nothing.
+    async fn upgrade(&mut self, step: &'static str) -> Result<(), StoreError> {
+        let mut transaction = self.connection.begin().await.map_err(failed("begin a change of"))?;
+        sqlx::raw_sql(step).execute(&mut *transaction).await.map_err(failed("upgrade"))?;
+        transaction.commit().await.map_err(failed("commit to"))
     }
 
     /// Opens a catalogue that is there, for reading.
@@ -127,11 +177,93 @@ impl Catalogue {
             .fetch_all(&mut self.connection)
             .await
             .map_err(failed("read"))?;
-        let segments =
-            rows.iter().map(segment).collect::<Result<_, _>>().map_err(failed("read"))?;
+        let mut segments = Vec::new();
+        let mut leftovers = Vec::new();
+        for row in &rows {
+            match segment(row).map_err(failed("read"))? {
+                (info, State::Leftover) => leftovers.push((info.id, info.file)),
+                served => segments.push(served),
+            }
+        }
+        let cuts = self.cuts().await?;
         let wal_sealed = self.number("wal_sealed").await?.unwrap_or_default() as u64;
         let snapshot = self.number("snapshot").await?.unwrap_or_default() as u64;
-        Ok(Content { segments, wal_sealed, snapshot })
+        Ok(Content { segments, leftovers, cuts, wal_sealed, snapshot })
+    }
+
+    async fn cuts(&mut self) -> Result<PerTable<Option<Cut>>, StoreError> {
+        let mut cuts = PerTable::default();
+        // A folder of version 1 that is open for reading has none.
+        let rows = sqlx::query("SELECT * FROM cuts").fetch_all(&mut self.connection).await;
+        for row in rows.unwrap_or_default() {
+            let (table, cut) = cut(&row).map_err(failed("read"))?;
+            cuts[table as usize] = Some(cut);
+        }
+        Ok(cuts)
+    }
+
+    /// Whether this snapshot, or a later one, was committed.
+    pub(crate) async fn has_snapshot(&mut self, snapshot: u64) -> bool {
+        self.number("snapshot").await.is_ok_and(|n| n.unwrap_or_default() as u64 >= snapshot)
+    }
+
+    /// Reserves names of segments that are about to be written.
+    pub(crate) async fn reserve(
+        &mut self,
+        reserved: &[Reserved],
+        node: &str,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.connection.begin().await.map_err(failed("begin a change of"))?;
+        for Reserved { id, table, file } in reserved {
+            sqlx::query(RESERVE)
+                .bind(*id)
+                .bind(table.name())
+                .bind(file)
+                .bind(node)
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed("reserve a segment in"))?;
+        }
+        transaction.commit().await.map_err(failed("commit to"))
+    }
+
+    /// Lets segments go and takes others in.
+    pub(crate) async fn exchange(&mut self, exchange: Exchange<'_>) -> Result<(), StoreError> {
+        let Exchange { gone, come, unused, node, now, snapshot, cuts } = exchange;
+        let mut transaction = self.connection.begin().await.map_err(failed("begin a change of"))?;
+        for id in unused {
+            let forget = sqlx::query(FORGET).bind(id).execute(&mut *transaction);
+            forget.await.map_err(failed("remove a segment from"))?;
+        }
+        for id in gone {
+            let remove = sqlx::query(REMOVE).bind(*id).bind(now.0).execute(&mut *transaction);
+            remove.await.map_err(failed("remove a segment from"))?;
+        }
+        for segment in come {
+            let insert = insert(segment, node, snapshot).execute(&mut *transaction);
+            insert.await.map_err(failed("add a segment to"))?;
+        }
+        for (table, cut) in cuts {
+            let set = sqlx::query(SET_CUT)
+                .bind(table.name())
+                .bind(cut.range.from.0)
+                .bind(cut.range.to.0)
+                .bind(cut.rows as i64);
+            set.execute(&mut *transaction).await.map_err(failed("write"))?;
+        }
+        let set = sqlx::query(SET_NUMBER).bind("snapshot").bind(snapshot as i64);
+        set.execute(&mut *transaction).await.map_err(failed("write"))?;
+        transaction.commit().await.map_err(failed("commit to"))
+    }
+
+    /// Forgets segments whose files are gone.
+    pub(crate) async fn forget(&mut self, ids: &[i64]) -> Result<(), StoreError> {
+        let mut transaction = self.connection.begin().await.map_err(failed("begin a change of"))?;
+        for id in ids {
+            let forget = sqlx::query(FORGET).bind(*id).execute(&mut *transaction);
+            forget.await.map_err(failed("remove a segment from"))?;
+        }
+        transaction.commit().await.map_err(failed("commit to"))
     }
 
     /// Takes in segments together with the WAL position that they bring about.
@@ -171,6 +303,15 @@ impl Catalogue {
         Ok(())
     }
 
+    /// What the database finds wrong with itself.
+    pub(crate) async fn problem(&mut self) -> Result<Option<String>, StoreError> {
+        let found: String = sqlx::query_scalar("PRAGMA integrity_check(1)")
+            .fetch_one(&mut self.connection)
+            .await
+            .map_err(failed("read"))?;
+        Ok(Some(found).filter(|found| found != "ok"))
+    }
+
     /// Closes it, so that everything is in one file.
     pub(crate) async fn close(self) -> Result<(), StoreError> {
         self.connection.close().await.map_err(failed("close"))
@@ -182,7 +323,20 @@ const SET_NUMBER: &str = "INSERT INTO numbers (name, value) VALUES ($1, $2) \
 
 const INSERT: &str = "INSERT INTO segments (id, table_name, file, state, row_count, byte_count, \
     time_from, time_to, trace_first, trace_last, sums, schema_version, columns, node, sealed_at, \
-    snapshot) VALUES ($1, $2, $3, 'served', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+    snapshot, level) \
+    VALUES ($1, $2, $3, 'served', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+
+const RESERVE: &str = "INSERT INTO segments (id, table_name, file, state, row_count, byte_count, \
+    time_from, time_to, sums, schema_version, columns, node, sealed_at, snapshot) \
+    VALUES ($1, $2, $3, 'reserved', 0, 0, 0, 0, X'', 0, '', $4, 0, 0)";
+
+const REMOVE: &str = "UPDATE segments SET state = 'removed', removed_at = $2 WHERE id = $1";
+
+const FORGET: &str = "DELETE FROM segments WHERE id = $1";
+
+const SET_CUT: &str = "INSERT INTO cuts (table_name, time_from, time_to, row_count) \
+    VALUES ($1, $2, $3, $4) ON CONFLICT (table_name) DO UPDATE SET \
+    time_from = excluded.time_from, time_to = excluded.time_to, row_count = excluded.row_count";
 
 type Insert = sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
@@ -204,6 +358,7 @@ fn insert(segment: &SegmentInfo, node: &str, snapshot: u64) -> Insert {
         .bind(node.to_owned())
         .bind(segment.sealed_at.0)
         .bind(snapshot as i64)
+        .bind(i64::from(segment.level))
 }
 
 fn segment(row: &SqliteRow) -> Result<(SegmentInfo, State), sqlx::Error> {
@@ -231,12 +386,23 @@ fn segment(row: &SqliteRow) -> Result<(SegmentInfo, State), sqlx::Error> {
         schema_version: count("schema_version")? as u32,
         columns: columns.lines().map(str::to_owned).collect(),
         sealed_at: time("sealed_at")?,
+        // A catalogue of version 1 that is open for reading has no such column.
+        level: row.try_get::<i64, _>("level").unwrap_or_default() as u32,
     };
     let state = match state.as_str() {
         "served" => State::Served,
+        "reserved" | "removed" => State::Leftover,
         _ => State::Damaged(reason.unwrap_or_default()),
     };
     Ok((info, state))
+}
+
+fn cut(row: &SqliteRow) -> Result<(Table, Cut), sqlx::Error> {
+    let table: String = row.try_get("table_name")?;
+    let table: Table = table.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    let time = |name: &str| row.try_get(name).map(UnixNanos);
+    let range = TimeRange { from: time("time_from")?, to: time("time_to")? };
+    Ok((table, Cut { range, rows: row.try_get::<i64, _>("row_count")? as u64 }))
 }
 
 #[cfg(test)]

@@ -27,6 +27,12 @@ pub const QUERY_MEMORY_BYTES_MAX_DEFAULT: usize = 512 * MIB;
 pub const QUERY_SECONDS_MAX_DEFAULT: u64 = 30;
 /// Rows that one query may return.
 pub const QUERY_ROWS_MAX_DEFAULT: usize = 100_000;
+/// Rows of a merged segment: one file for each hour up to some 2,000 spans a second.
+pub const COMPACT_ROWS_DEFAULT: usize = 8_000_000;
+/// Bytes of a merged segment, whatever its rows: it is written, checked and deleted as a whole.
+pub const COMPACT_BYTES_DEFAULT: u64 = 512 * MIB as u64;
+/// A quiet system merges its young segments this often.
+pub const COMPACT_AFTER_S_DEFAULT: u64 = 600;
 /// How long after its write a row that is sent again is still known for the same row, also
 /// across a restart. Senders give up after some five minutes.
 pub const RESEND_SECONDS_DEFAULT: u64 = 900;
@@ -55,6 +61,20 @@ pub struct StoreConfig {
     pub query_seconds_max: u64,
     /// Rows that one query may return.
     pub query_rows_max: usize,
+    /// Whether small segments are merged into large ones.
+    pub compact: bool,
+    /// Rows of a merged segment at most.
+    pub compact_rows: usize,
+    /// Bytes of a merged segment at most, roughly.
+    pub compact_bytes: u64,
+    /// Age of a young segment, in seconds, after which it is merged, however few there are.
+    pub compact_after_s: u64,
+    /// Days that rows are kept; 0 for ever.
+    pub retention_days: u64,
+    /// Days for single tables, as `metrics=90`; 0 for ever.
+    pub retention_table_days: Vec<String>,
+    /// Bytes that all segments together may take; the oldest go first. 0: half of the disk.
+    pub retention_bytes_max: u64,
     /// Seconds during which a row that is sent again, identical, is kept once.
     pub resend_s: u64,
 }
@@ -72,6 +92,13 @@ impl Default for StoreConfig {
             query_memory_bytes_max: QUERY_MEMORY_BYTES_MAX_DEFAULT,
             query_seconds_max: QUERY_SECONDS_MAX_DEFAULT,
             query_rows_max: QUERY_ROWS_MAX_DEFAULT,
+            compact: true,
+            compact_rows: COMPACT_ROWS_DEFAULT,
+            compact_bytes: COMPACT_BYTES_DEFAULT,
+            compact_after_s: COMPACT_AFTER_S_DEFAULT,
+            retention_days: 0,
+            retention_table_days: Vec::new(),
+            retention_bytes_max: 0,
             resend_s: RESEND_SECONDS_DEFAULT,
         }
     }

@@ -1,11 +1,12 @@
 //! The data folder: which file lies where, its format and its lock.
 //!
 //! ```text
-//! FORMAT             "halfopen store 1"
+//! FORMAT             "halfopen store 2"
 //! LOCK               held by the process that has the folder open; says which
 //! catalogue.sqlite   segments, WAL position, snapshot
 //! wal/               write-ahead log
 //! segments/TABLE/    Parquet files
+//! merges/            which segments a merge was made of, while those are there
 //! seen/              fingerprints of rows that were sealed lately
 //! damaged/           what was found broken, as it was found
 //! ```
@@ -19,7 +20,7 @@ use halfopen_model::Table;
 use crate::error::StoreError;
 
 /// The format of folders that this version writes.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 const FORMAT_WORDS: &str = "halfopen store ";
 /// More than a lock file ever holds: who has the folder, in one line.
 const LOCK_BYTES_MAX: u64 = 512;
@@ -40,13 +41,15 @@ impl Folder {
         }
         let lock = folder.lock()?;
         if folder.path("FORMAT").exists() {
-            folder.check_format()?;
+            folder.format()?;
         } else {
-            folder.write_new("FORMAT", format!("{FORMAT_WORDS}{FORMAT}\n").as_bytes())?;
+            folder.upgraded()?;
         }
         let tables = Table::ALL.map(|table| format!("segments/{table}"));
-        for name in
-            ["wal", "segments", "seen", "damaged"].iter().map(|n| (*n).to_owned()).chain(tables)
+        for name in ["wal", "segments", "merges", "seen", "damaged"]
+            .iter()
+            .map(|n| (*n).to_owned())
+            .chain(tables)
         {
             let path = folder.path(&name);
             fs::create_dir_all(&path).map_err(StoreError::file("make the folder", &path))?;
@@ -62,9 +65,14 @@ impl Folder {
         if !root.is_dir() {
             return Err(StoreError::Missing { folder: root.to_owned() });
         }
-        folder.check_format()?;
+        folder.format()?;
         let lock = folder.lock()?;
         Ok((folder, lock))
+    }
+
+    /// A folder that this process holds already.
+    pub(crate) fn at(root: &Path) -> Folder {
+        Folder { root: root.to_owned() }
     }
 
     /// A path inside the folder.
@@ -101,7 +109,8 @@ impl Folder {
         }
     }
 
-    fn check_format(&self) -> Result<(), StoreError> {
+    /// The format of the folder: the newest, or an older one.
+    pub(crate) fn format(&self) -> Result<u32, StoreError> {
         let path = self.path("FORMAT");
         let not_ours = |reason: String| StoreError::NotOurs { folder: self.root.clone(), reason };
         if !path.exists() {
@@ -115,8 +124,13 @@ impl Folder {
             Some(found) if found > FORMAT => {
                 Err(StoreError::NewerFormat { folder: self.root.clone(), found, known: FORMAT })
             }
-            Some(_) => Ok(()),
+            Some(found) => Ok(found),
         }
+    }
+
+    /// Says that everything in the folder has the newest format.
+    pub(crate) fn upgraded(&self) -> Result<(), StoreError> {
+        self.write_new("FORMAT", format!("{FORMAT_WORDS}{FORMAT}\n").as_bytes())
     }
 
     fn lock(&self) -> Result<File, StoreError> {

@@ -136,7 +136,8 @@ fn pick_words(
     Ok(Arc::new(array))
 }
 
-fn pick_fixed(
+/// The ids at `picks`.
+pub(crate) fn pick_fixed(
     size: i32,
     batches: &[Option<FixedSizeBinaryArray>],
     picks: &[Pick],

@@ -13,8 +13,11 @@
 
 mod background;
 mod catalogue;
+mod check;
+mod compact;
 pub mod config;
 mod counters;
+mod crash;
 pub mod crew;
 mod error;
 mod folder;
@@ -22,20 +25,30 @@ mod gather;
 mod hot;
 mod intake;
 mod matcher;
+mod merges;
 mod open;
 mod read;
 mod recent;
+mod remove;
 mod report;
+mod retain;
 mod seal;
 mod seen;
 mod segment;
 mod shared;
+mod sizes;
 mod sql;
 mod stats;
 mod store;
 mod wal;
 
+pub use check::{CheckReport, Problem, RebuildReport, check, rebuild};
 pub use config::{QueryLimits, StoreConfig};
+#[doc(hidden)]
+pub use crash::CrashPoint;
 pub use error::{QueryError, StoreError};
-pub use report::{CloseReport, OpenReport, SealReport, StoreStats, TableStats};
+pub use report::{
+    CloseReport, CompactReport, ExportReport, OpenReport, SealReport, StoreStats, TableStats,
+};
+pub use sizes::{PartSize, sizes};
 pub use store::{QueryAnswer, Store};

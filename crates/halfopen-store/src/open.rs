@@ -10,11 +10,14 @@ use halfopen_model::{Clock, Table};
 
 use crate::catalogue::{Catalogue, Content, State as SegmentState};
 use crate::config::StoreConfig;
+use crate::crash::{Crash, CrashPoint};
 use crate::error::StoreError;
-use crate::folder::Folder;
+use crate::folder::{FORMAT, Folder};
 use crate::hot::{Generation, HotBatch};
 use crate::intake::Intake;
+use crate::merges;
 use crate::report::OpenReport;
+use crate::retain::is_entry;
 use crate::seen::{Seen, mark};
 use crate::segment::Segment;
 use crate::segment::write::WRITE_BYTES;
@@ -39,6 +42,7 @@ pub(crate) async fn open(
     config: StoreConfig,
     clock: Arc<dyn Clock>,
     read_only: bool,
+    crash: Crash,
 ) -> Result<Opened, StoreError> {
     let begin = Instant::now();
     check(&config)?;
@@ -53,29 +57,32 @@ pub(crate) async fn open(
         (true, true) => Some(Catalogue::open_read_only(&path).await?),
         (false, _) => Some(Catalogue::open(&path).await?),
     };
+    if !read_only && folder.format()? < FORMAT {
+        // The catalogue was upgraded when it was opened; everything else stays as it is.
+        crash.at(CrashPoint::UpgradeHalf);
+        folder.upgraded()?;
+    }
     let content = match &mut catalogue {
         Some(catalogue) => catalogue.content().await?,
         None => Content::default(),
     };
-    let (sealed, snapshot) = (content.wal_sealed, content.snapshot);
-    let next_segment_id = content.segments.iter().map(|(info, _)| info.id + 1).max().unwrap_or(1);
+    let (sealed, snapshot, cuts) = (content.wal_sealed, content.snapshot, content.cuts);
+    let ids = content.segments.iter().map(|(info, _)| info.id);
+    let ids = ids.chain(content.leftovers.iter().map(|(id, _)| *id));
+    let next_segment_id = ids.map(|id| id + 1).max().unwrap_or(1);
+    let mut keeping = catalogue.as_mut().filter(|_| !read_only);
+    let left: Vec<String> = content.leftovers.iter().map(|(_, file)| file.clone()).collect();
+    sweep(&folder, &content.leftovers, keeping.as_deref_mut(), &mut report).await?;
     let files = list_segments(&folder)?;
-    let (segments, lost) = serve_present(
-        &folder,
-        content,
-        &files,
-        catalogue.as_mut().filter(|_| !read_only),
-        &mut report,
-    )
-    .await?;
+    let (segments, lost) = serve_present(&folder, content, &files, keeping, &mut report).await?;
     let mut seen = Seen::new();
     let (active, replay) = replay(&folder, sealed, read_only, &mut seen, &mut report)?;
     let known = segments.iter().flat_map(|list| list.iter().map(|s| s.info.file.clone()));
     let lost_files = lost.iter().flat_map(|list| list.iter().map(|l| l.info.file.clone()));
-    let known: HashSet<String> = known.chain(lost_files).collect();
+    let known: HashSet<String> = known.chain(lost_files).chain(left).collect();
     let orphans = Orphans { known: &known, sealed, replay: &replay, read_only };
     let last_file = orphans.clear(&folder, &files, &mut report);
-    let state = State { active, sealing: None, segments, lost, sealed, snapshot };
+    let state = State { active, sealing: None, segments, lost, cuts, sealed, snapshot };
     let shared = Shared::new(Parts {
         config,
         clock,
@@ -84,6 +91,7 @@ pub(crate) async fn open(
         read_only,
         intake: Intake::new(seen),
         wal_files: WalFiles::new(replay.files),
+        crash,
         keeping: Keeping { catalogue, pending: None, next_segment_id },
         state,
     });
@@ -94,6 +102,24 @@ pub(crate) async fn open(
     report.took = begin.elapsed();
     let next_sequence = replay.last_sequence.max(last_file).max(sealed) + 1;
     Ok(Opened { shared, next_sequence, report })
+}
+
+/// Removes files that the catalogue has let go, and those of a merge that was interrupted.
+async fn sweep(
+    folder: &Folder,
+    leftovers: &[(i64, String)],
+    catalogue: Option<&mut Catalogue>,
+    report: &mut OpenReport,
+) -> Result<(), StoreError> {
+    let Some(catalogue) = catalogue.filter(|_| !leftovers.is_empty()) else { return Ok(()) };
+    for (_, file) in leftovers {
+        let path = folder.path(file);
+        report.orphans += u64::from(fs::remove_file(&path).is_ok());
+        let _ = fs::remove_file(path.with_extension("tmp"));
+    }
+    merges::tidy(folder);
+    let ids: Vec<i64> = leftovers.iter().map(|(id, _)| *id).collect();
+    catalogue.forget(&ids).await
 }
 
 fn check(config: &StoreConfig) -> Result<(), StoreError> {
@@ -109,9 +135,15 @@ fn check(config: &StoreConfig) -> Result<(), StoreError> {
             "at least 64 MiB are needed",
         );
     }
+    if let Some(entry) = config.retention_table_days.iter().find(|entry| !is_entry(entry)) {
+        let reason = "it takes a table and a number of days, such as metrics=90";
+        return refuse("retention_table_days", entry.clone(), reason);
+    }
     let numbers = [
         ("wal_bytes_max", config.wal_bytes_max),
         ("seal_rows", config.seal_rows as u64),
+        ("compact_rows", config.compact_rows as u64),
+        ("compact_bytes", config.compact_bytes),
         ("seal_bytes", config.seal_bytes as u64),
         ("query_memory_bytes_max", config.query_memory_bytes_max as u64),
         ("query_seconds_max", config.query_seconds_max),
@@ -124,7 +156,7 @@ fn check(config: &StoreConfig) -> Result<(), StoreError> {
 }
 
 /// The files in the folders of segments, as the catalogue names them.
-fn list_segments(folder: &Folder) -> Result<HashSet<String>, StoreError> {
+pub(crate) fn list_segments(folder: &Folder) -> Result<HashSet<String>, StoreError> {
     let mut files = HashSet::new();
     for table in Table::ALL {
         let path = folder.segments(table);
@@ -150,6 +182,7 @@ async fn serve_present(
     let mut lost: PerTable<Vec<Lost>> = Default::default();
     for (info, state) in content.segments {
         let reason = match state {
+            SegmentState::Leftover => continue,
             SegmentState::Damaged(reason) => Some(reason),
             SegmentState::Served if files.contains(&info.file) => None,
             SegmentState::Served => {
@@ -228,6 +261,9 @@ fn only_new(part: Part, seen: &mut Seen) -> Option<Part> {
     (rows.num_rows() > 0).then_some(Part { table: part.table, rows, fingerprints })
 }
 
+/// What is said of a file that the catalogue does not know.
+pub(crate) const UNOWNED: &str = " is not in the catalogue; it is not served";
+
 /// Files in the folders of segments that the catalogue does not know.
 struct Orphans<'a> {
     known: &'a HashSet<String>,
@@ -251,7 +287,7 @@ impl Orphans<'_> {
             let back = self.replay.first_sequence == self.sealed + 1
                 && (self.sealed + 1..=self.replay.last_sequence).contains(&sequence);
             if !back && !file.ends_with(".tmp") {
-                report.notes.push(format!("{file} is not in the catalogue; it is not served"));
+                report.notes.push(format!("{file}{UNOWNED}"));
             } else if !self.read_only && fs::remove_file(folder.path(file)).is_ok() {
                 report.orphans += 1;
             }
@@ -260,6 +296,6 @@ impl Orphans<'_> {
     }
 }
 
-fn sequence_of(file: &str) -> Option<u64> {
+pub(crate) fn sequence_of(file: &str) -> Option<u64> {
     Path::new(file).file_name()?.to_str()?.split('-').nth(1)?.parse().ok()
 }

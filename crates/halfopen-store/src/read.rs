@@ -91,6 +91,9 @@ impl Reading {
             .filter(|lost| self.matcher.may_match(&lost.info.range, lost.info.traces))
             .map(|lost| lost.words())
             .collect();
+        let mut unread: Vec<String> = unread;
+        let expired = view.cuts[table].filter(|cut| self.scan.range.overlaps(&cut.range));
+        unread.extend(expired.map(|cut| cut.words(self.scan.table)));
         let truncated = cut(&mut batches, self.scan.rows_max);
         Ok(Rows { batches, truncated, unread })
     }

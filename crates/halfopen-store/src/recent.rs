@@ -58,6 +58,12 @@ pub(crate) fn load(folder: &Path, since: UnixNanos) -> Vec<Fingerprint> {
     marks
 }
 
+/// The last frame of the log whose fingerprints are kept.
+pub(crate) fn last_sequence(folder: &Path) -> Option<u64> {
+    let newest = newest_first(folder).into_iter().next()?;
+    newest.path.file_name()?.to_str()?.split_once('-')?.0.parse().ok()
+}
+
 fn newest_first(folder: &Path) -> Vec<RecentFile> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     let mut files: Vec<RecentFile> = entries

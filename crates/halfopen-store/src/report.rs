@@ -1,9 +1,13 @@
 //! What the store says about itself: on opening, sealing, closing, and for metrics.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use halfopen_model::Table;
+
+use crate::segment::Segment;
+use crate::segment::write::WrittenSegment;
 
 /// What was found when the folder was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +61,55 @@ pub struct SealReport {
     pub bytes: u64,
     /// How long it took.
     pub took: Duration,
+}
+
+/// What merging segments did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CompactReport {
+    /// Segments that were merged.
+    pub inputs: u64,
+    /// Their rows.
+    pub input_rows: u64,
+    /// Their size on disk.
+    pub input_bytes: u64,
+    /// Segments that took their place.
+    pub outputs: u64,
+    /// Their rows.
+    pub rows: u64,
+    /// Their size on disk.
+    pub bytes: u64,
+    /// Identical rows that were left out.
+    pub collapsed: u64,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl CompactReport {
+    pub(crate) fn add(
+        &mut self,
+        inputs: &[Arc<Segment>],
+        outputs: &[&WrittenSegment],
+        collapsed: u64,
+    ) {
+        self.inputs += inputs.len() as u64;
+        self.input_rows += inputs.iter().map(|segment| segment.info.rows).sum::<u64>();
+        self.input_bytes += inputs.iter().map(|segment| segment.info.bytes).sum::<u64>();
+        self.outputs += outputs.len() as u64;
+        self.rows += outputs.iter().map(|written| written.rows).sum::<u64>();
+        self.bytes += outputs.iter().map(|written| written.bytes).sum::<u64>();
+        self.collapsed += collapsed;
+    }
+}
+
+/// Rows that were written to a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExportReport {
+    /// Rows.
+    pub rows: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// What could not be looked at, in words.
+    pub unread: Vec<String>,
 }
 
 /// What closing did.
@@ -136,6 +189,28 @@ pub struct StoreStats {
     pub damaged_rows: u64,
     /// Frames of the WAL that were set aside as damaged.
     pub damaged_frames: u64,
+    /// Merges of segments that were committed.
+    pub compactions: u64,
+    /// Merges that failed and will be tried again.
+    pub compaction_failures: u64,
+    /// Rows that were read for them: by `sealed` rows, how often a row is written again.
+    pub compacted_rows: u64,
+    /// Bytes that they wrote.
+    pub compacted_bytes: u64,
+    /// Identical rows that they left out.
+    pub compaction_collapsed: u64,
+    /// Segments that went because their retention was over.
+    pub expired_segments: u64,
+    /// Rows in them.
+    pub expired_rows: u64,
+    /// Their size on disk.
+    pub expired_bytes: u64,
+    /// Bytes that all segments together may take.
+    pub retention_bytes_max: u64,
+    /// Files of segments that are not served any more and wait to be deleted.
+    pub leaving_files: u64,
+    /// Their size on disk.
+    pub leaving_bytes: u64,
     /// SQL queries that were answered.
     pub queries: u64,
     /// SQL queries that were refused, stopped or failed.

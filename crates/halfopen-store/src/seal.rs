@@ -9,10 +9,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use halfopen_model::time::SECOND_NS;
-use halfopen_model::{Table, UnixNanos, schema};
+use halfopen_model::{Table, UnixNanos};
 
 use crate::background::{self, Haste};
 use crate::counters::count;
+use crate::crash::CrashPoint;
 use crate::error::StoreError;
 use crate::folder::sync_folder;
 use crate::hot::{self, Generation};
@@ -140,6 +141,10 @@ async fn seal_generation(
         Some(pending) => pending,
         None => write_all(shared, generation, keeping.next_segment_id).await?,
     };
+    if let Some(last) = segments.last() {
+        keeping.next_segment_id = keeping.next_segment_id.max(last.id + 1);
+    }
+    shared.crash.at(CrashPoint::SealWritten);
     let Some(catalogue) = &mut keeping.catalogue else {
         return Err(StoreError::NotWritable("closed"));
     };
@@ -152,7 +157,7 @@ async fn seal_generation(
             return Err(error);
         }
     }
-    keeping.next_segment_id += segments.len() as i64;
+    shared.crash.at(CrashPoint::SealCommitted);
     let served = segments.iter().map(|info| {
         let path = shared.folder.path(&info.file);
         Arc::new(Segment::new(info.clone(), path))
@@ -170,6 +175,7 @@ async fn seal_generation(
     if let Err(error) = shared.wal_files.cut(sequence, false) {
         tracing::warn!(error = &error as &dyn std::error::Error, "write-ahead log was not cut");
     }
+    shared.crash.at(CrashPoint::SealCut);
     recent::prune(&shared.folder.path("seen"), remembered_since(shared));
     Ok(segments)
 }
@@ -221,23 +227,12 @@ fn write_tables(
         }
         shared.sealing_bytes.store(WRITE_BYTES, Ordering::Release);
         let file = file_name(shared, table, generation);
-        let origin = Origin { table, node: &shared.config.node, sealed_at };
+        let origin = Origin { table, node: &shared.config.node, sealed_at, level: 0 };
         let written = write_segment(origin, batches, &shared.folder.path(&file))
             .map_err(|source| StoreError::Segment { table, source: Box::new(source) })?;
         sync_folder(&shared.folder.segments(table))?;
-        segments.push(SegmentInfo {
-            id: first_id + segments.len() as i64,
-            table,
-            file,
-            rows: written.rows,
-            bytes: written.bytes,
-            range: written.range,
-            traces: written.traces,
-            sums: written.sums,
-            schema_version: schema::SCHEMA_VERSION,
-            columns: written.columns,
-            sealed_at,
-        });
+        let id = first_id + segments.len() as i64;
+        segments.push(SegmentInfo::of(id, table, file, written, sealed_at));
     }
     let folder = shared.folder.path("seen");
     recent::write(&folder, generation.last_sequence, sealed_at, marks(generation))

@@ -1,17 +1,21 @@
 //! Segments: sealed rows of one table in a Parquet file that any reader of Parquet opens.
 
 pub(crate) mod check;
+pub(crate) mod join;
 pub(crate) mod open;
 pub(crate) mod order;
+pub(crate) mod promote;
 pub(crate) mod scan;
+pub(crate) mod verify;
 pub(crate) mod write;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use halfopen_model::{Table, TimeRange, TraceId, UnixNanos};
+use halfopen_model::{Table, TimeRange, TraceId, UnixNanos, schema};
 
 use check::Blocks;
+use write::WrittenSegment;
 
 /// What the catalogue knows about a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +37,39 @@ pub(crate) struct SegmentInfo {
     /// The columns it has; the others are null in every row.
     pub(crate) columns: Vec<String>,
     pub(crate) sealed_at: UnixNanos,
+    /// How often its rows were merged at most; 0 as they were sealed.
+    pub(crate) level: u32,
+}
+
+impl SegmentInfo {
+    /// A segment that was just written.
+    pub(crate) fn of(
+        id: i64,
+        table: Table,
+        file: String,
+        written: WrittenSegment,
+        sealed_at: UnixNanos,
+    ) -> SegmentInfo {
+        SegmentInfo {
+            id,
+            table,
+            file,
+            rows: written.rows,
+            bytes: written.bytes,
+            range: written.range,
+            traces: written.traces,
+            sums: written.sums,
+            schema_version: schema::SCHEMA_VERSION,
+            columns: written.columns,
+            sealed_at,
+            level: 0,
+        }
+    }
+
+    /// The same, made of segments one level below.
+    pub(crate) fn at_level(self, level: u32) -> SegmentInfo {
+        SegmentInfo { level, ..self }
+    }
 }
 
 /// A segment that is served.

@@ -4,7 +4,7 @@
 //! segments appear under one lock.
 
 use std::fs::File;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -15,9 +15,12 @@ use tokio::sync::{Mutex as AsyncMutex, Notify};
 use crate::catalogue::Catalogue;
 use crate::config::StoreConfig;
 use crate::counters::{Counters, count};
+use crate::crash::Crash;
 use crate::folder::Folder;
 use crate::hot::{Generation, HotBatch};
 use crate::intake::Intake;
+use crate::remove::Leaving;
+use crate::retain::Cut;
 use crate::segment::open::OpenSegments;
 use crate::segment::write::WRITE_BYTES;
 use crate::segment::{Damage, Segment, SegmentInfo};
@@ -42,6 +45,13 @@ pub(crate) struct Shared {
     pub(crate) wal_files: WalFiles,
     pub(crate) counters: Counters,
     pub(crate) open_segments: OpenSegments,
+    /// Held while segments are merged or let go.
+    pub(crate) compacting: AsyncMutex<()>,
+    /// Set when the process wants to end: a merge under way gives up.
+    pub(crate) stopping: AtomicBool,
+    /// Segments that are not served any more and whose files are still there.
+    pub(crate) leaving: Mutex<Vec<Leaving>>,
+    pub(crate) crash: Crash,
     pub(crate) seal_wanted: Notify,
     pub(crate) keeping: AsyncMutex<Keeping>,
     /// Memory that the seal under way needs beside rows and sorting.
@@ -66,6 +76,8 @@ pub(crate) struct State {
     pub(crate) sealing: Option<Arc<Generation>>,
     pub(crate) segments: PerTable<Arc<Vec<Arc<Segment>>>>,
     pub(crate) lost: PerTable<Arc<Vec<Lost>>>,
+    /// What retention let go.
+    pub(crate) cuts: PerTable<Option<Cut>>,
     /// The last frame of the WAL that is in segments.
     pub(crate) sealed: u64,
     pub(crate) snapshot: u64,
@@ -84,6 +96,7 @@ pub(crate) struct View {
     pub(crate) hot: PerTable<Vec<Arc<HotBatch>>>,
     pub(crate) segments: PerTable<Arc<Vec<Arc<Segment>>>>,
     pub(crate) lost: PerTable<Arc<Vec<Lost>>>,
+    pub(crate) cuts: PerTable<Option<Cut>>,
 }
 
 impl Lost {
@@ -106,6 +119,7 @@ pub(crate) struct Parts {
     pub(crate) read_only: bool,
     pub(crate) intake: Intake,
     pub(crate) wal_files: WalFiles,
+    pub(crate) crash: Crash,
     pub(crate) keeping: Keeping,
     pub(crate) state: State,
 }
@@ -122,6 +136,10 @@ impl Shared {
             wal_files: parts.wal_files,
             counters: Counters::default(),
             open_segments: OpenSegments::default(),
+            compacting: AsyncMutex::new(()),
+            stopping: AtomicBool::new(false),
+            leaving: Mutex::default(),
+            crash: parts.crash,
             seal_wanted: Notify::new(),
             keeping: AsyncMutex::new(parts.keeping),
             sealing_bytes: AtomicUsize::new(0),
@@ -218,8 +236,12 @@ impl Shared {
     /// What there is to read now.
     pub(crate) fn view(&self) -> View {
         let state = self.state();
-        let mut view =
-            View { segments: state.segments.clone(), lost: state.lost.clone(), ..View::default() };
+        let mut view = View {
+            segments: state.segments.clone(),
+            lost: state.lost.clone(),
+            cuts: state.cuts,
+            ..View::default()
+        };
         for table in Table::ALL {
             let place = table as usize;
             let sealing = state.sealing.iter().flat_map(|g| &g.tables[place]);

@@ -4,6 +4,8 @@
 //!
 //! **Invariant:** a query reaches nothing but the nine tables: no file, no network, no setting.
 
+mod adapter;
+mod cut;
 mod functions;
 mod hot;
 mod problem;
@@ -95,6 +97,7 @@ async fn run(
     let unread = tables.iter().filter(|table| table.was_scanned());
     answer.unread =
         unread.flat_map(|t| view.lost[t.table() as usize].iter().map(|l| l.words())).collect();
+    answer.unread.extend(tables.iter().filter_map(|table| table.expired()));
     Ok(answer)
 }
 

@@ -6,6 +6,7 @@ use halfopen_model::Table;
 
 use crate::report::{StoreStats, TableStats};
 use crate::shared::{Shared, State};
+use crate::{remove, retain};
 
 /// Rows that are in no segment.
 pub(crate) fn hot_rows(shared: &Shared) -> u64 {
@@ -23,6 +24,7 @@ pub(crate) fn stats(shared: &Shared) -> StoreStats {
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let counters = &shared.counters;
     let (wal_files, wal_bytes) = shared.wal_files.size();
+    let (leaving_files, leaving_bytes) = remove::waiting(shared);
     let state = shared.state();
     let lost = || state.lost.iter().flat_map(|list| list.iter());
     let table = |table: Table| {
@@ -61,6 +63,17 @@ pub(crate) fn stats(shared: &Shared) -> StoreStats {
         damaged_segments: lost().count() as u64,
         damaged_rows: lost().map(|lost| lost.info.rows).sum(),
         damaged_frames: read(&counters.damaged_frames),
+        compactions: read(&counters.compactions),
+        compaction_failures: read(&counters.compaction_failures),
+        compacted_rows: read(&counters.compacted_rows),
+        compacted_bytes: read(&counters.compacted_bytes),
+        compaction_collapsed: read(&counters.compaction_collapsed),
+        expired_segments: read(&counters.expired_segments),
+        expired_rows: read(&counters.expired_rows),
+        expired_bytes: read(&counters.expired_bytes),
+        retention_bytes_max: retain::bytes_max(shared),
+        leaving_files,
+        leaving_bytes,
         queries: read(&counters.queries),
         queries_failed: read(&counters.queries_failed),
         reads: read(&counters.reads),

@@ -12,6 +12,7 @@ use halfopen_model::{Batch, Clock, ReadEvidence, Table, WriteEvidence};
 
 use crate::config::{QueryLimits, StoreConfig};
 use crate::counters::count;
+use crate::crash::{Crash, CrashPoint};
 use crate::crew::Crew;
 use crate::error::{QueryError, StoreError};
 use crate::hot::fit;
@@ -19,7 +20,10 @@ use crate::intake::{Prepared, invalid};
 use crate::report::{CloseReport, OpenReport, SealReport, StoreStats};
 use crate::shared::Shared;
 use crate::wal::frame::{Frame, Part};
-use crate::{open, read, recent, seal, sql, stats, wal};
+use crate::{compact, open, read, recent, seal, sql, stats, wal};
+
+mod export;
+mod upkeep;
 
 /// Writes with no more rows are prepared at once, larger ones in a thread for that. So
 /// many rows, one export of a common SDK with its ids, take about as long as the change of threads
@@ -43,7 +47,7 @@ struct Inner {
     shared: Arc<Shared>,
     preparing: Crew,
     writer: Mutex<Option<JoinHandle<()>>>,
-    sealer: Mutex<Option<tokio::task::AbortHandle>>,
+    tasks: Mutex<Vec<tokio::task::AbortHandle>>,
     remembered: tokio::sync::watch::Receiver<bool>,
 }
 
@@ -70,7 +74,15 @@ impl Store {
         config: StoreConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<(Store, OpenReport), StoreError> {
-        let opened = open::open(config, clock, false).await?;
+        Store::open_to_crash(config, clock, None).await
+    }
+
+    async fn open_to_crash(
+        config: StoreConfig,
+        clock: Arc<dyn Clock>,
+        crash: Option<CrashPoint>,
+    ) -> Result<(Store, OpenReport), StoreError> {
+        let opened = open::open(config, clock, false, Crash(crash)).await?;
         let shared = Arc::new(opened.shared);
         let writing = Arc::clone(&shared);
         let next_sequence = opened.next_sequence;
@@ -79,6 +91,7 @@ impl Store {
             .spawn(move || wal::writer::run(&writing, next_sequence))
             .map_err(StoreError::file("start the writer of", shared.folder.path("wal")))?;
         let sealer = tokio::spawn(seal::run(Arc::clone(&shared))).abort_handle();
+        let compactor = tokio::spawn(compact::run(Arc::clone(&shared))).abort_handle();
         let remembered = remember(&shared);
         if opened.report.damaged_frames > 0 {
             // What is whole is to be in segments before the damaged log is met again.
@@ -88,7 +101,7 @@ impl Store {
             shared,
             preparing: Crew::begin("halfopen-rows", PREPARING_THREADS),
             writer: Mutex::new(Some(writer)),
-            sealer: Mutex::new(Some(sealer)),
+            tasks: Mutex::new(vec![sealer, compactor]),
             remembered,
         };
         Ok((Store { inner: Arc::new(inner) }, opened.report))
@@ -103,14 +116,14 @@ impl Store {
         config: StoreConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<(Store, OpenReport), StoreError> {
-        let opened = open::open(config, clock, true).await?;
+        let opened = open::open(config, clock, true, Crash::default()).await?;
         opened.shared.intake.close();
         let (_, remembered) = tokio::sync::watch::channel(true);
         let inner = Inner {
             shared: Arc::new(opened.shared),
             preparing: Crew::begin("halfopen-rows", 1),
             writer: Mutex::new(None),
-            sealer: Mutex::new(None),
+            tasks: Mutex::default(),
             remembered,
         };
         Ok((Store { inner: Arc::new(inner) }, opened.report))
@@ -153,6 +166,7 @@ impl Store {
             shared.unlock();
             return report;
         }
+        shared.stopping.store(true, Ordering::Relaxed);
         self.inner.stop_writing();
         if !deadline.is_zero() {
             match tokio::time::timeout(deadline, self.seal()).await {
@@ -162,6 +176,8 @@ impl Store {
             }
         }
         report.rows_in_wal = stats::hot_rows(&shared);
+        // So does a merge, which was told to give up; what it leaves the next start removes.
+        let _merge = tokio::time::timeout(CLOSE_GRACE, shared.compacting.lock()).await;
         // A seal that is still under way keeps the folder until it is done.
         let keeping = tokio::time::timeout(CLOSE_GRACE, shared.keeping.lock()).await;
         if let Ok(mut keeping) = keeping {
@@ -176,7 +192,7 @@ impl Store {
             {
                 report.notes.push(with_causes(&error));
             }
-            self.inner.stop_sealing();
+            self.inner.stop_tasks();
             shared.unlock();
         }
         report
@@ -222,16 +238,17 @@ impl Inner {
         }
     }
 
-    fn stop_sealing(&self) {
-        if let Some(sealer) = self.sealer.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            sealer.abort();
-        }
+    /// No more sealing and merging; a merge under way gives up soon.
+    fn stop_tasks(&self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.drain(..).for_each(|task| task.abort());
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.stop_sealing();
+        self.stop_tasks();
         self.stop_writing();
     }
 }

@@ -150,6 +150,17 @@ fn store(page: &mut Page, stats: &StoreStats) {
     page.counter("wal_failures_total", "Times the disk did not take it.", stats.wal_failures);
     page.counter("seals_total", "Times rows were moved into segments.", stats.seals);
     page.counter("seal_failures_total", "Times that failed.", stats.seal_failures);
+    page.counter("compactions_total", "Merges of segments.", stats.compactions);
+    page.counter("compaction_failures_total", "Those that failed.", stats.compaction_failures);
+    page.counter("compacted_rows_total", "Rows read for them.", stats.compacted_rows);
+    page.counter("compacted_bytes_total", "Bytes they wrote.", stats.compacted_bytes);
+    let collapsed = stats.compaction_collapsed;
+    page.counter("compaction_collapsed_total", "Identical rows they left out.", collapsed);
+    page.counter("expired_segments_total", "Retention let them go.", stats.expired_segments);
+    page.counter("expired_rows_total", "Rows in them.", stats.expired_rows);
+    page.counter("expired_bytes_total", "Their size.", stats.expired_bytes);
+    page.gauge("retention_bytes_max", "Size of all segments at most.", stats.retention_bytes_max);
+    page.gauge("leaving_bytes", "Files that wait for deletion.", stats.leaving_bytes);
     page.gauge("damaged_segments", "Segments set aside as damaged.", stats.damaged_segments);
     page.gauge("damaged_rows", "Rows in them.", stats.damaged_rows);
     page.gauge("damaged_frames", "Frames of the log set aside as damaged.", stats.damaged_frames);

@@ -13,6 +13,7 @@ fn segment(id: i64) -> SegmentInfo {
         schema_version: 1,
         columns: vec!["time".to_owned(), "span.http.route".to_owned()],
         sealed_at: UnixNanos(3),
+        level: 1,
     }
 }
 

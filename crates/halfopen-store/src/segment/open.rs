@@ -14,7 +14,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::reader::{ChunkReader, Length};
 
-use super::{Damage, Segment};
+use super::{Damage, Segment, SegmentInfo};
 
 /// Files that are kept open. The system allows 1,024 of all kinds by default.
 const OPEN_FILES_MAX: usize = 256;
@@ -117,7 +117,7 @@ impl ChunkReader for CheckedFile {
 }
 
 impl OpenSegment {
-    fn open(segment: &Arc<Segment>) -> Result<OpenSegment, Damage> {
+    pub(crate) fn open(segment: &Arc<Segment>) -> Result<OpenSegment, Damage> {
         let file = CheckedFile::open(segment)?;
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let footer = ArrowReaderMetadata::load(&file, options).map_err(|error| {
@@ -125,6 +125,11 @@ impl OpenSegment {
             condemn(segment, Damage { reason, lasting: true })
         })?;
         Ok(OpenSegment { file, footer })
+    }
+
+    /// What the catalogue knows about it.
+    pub(crate) fn info(&self) -> &SegmentInfo {
+        &self.file.segment.info
     }
 
     fn footer_bytes(&self) -> usize {

@@ -4,6 +4,7 @@
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use halfopen_model::batch::conform;
+use halfopen_model::schema::ATTRIBUTES;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{
@@ -11,6 +12,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::errors::ParquetError;
 
+use super::join::Joint;
 use super::open::{CheckedFile, OpenSegment};
 use crate::matcher::Matcher;
 
@@ -50,7 +52,10 @@ pub(crate) fn scan(
         builder = builder.with_row_selection(selection);
     }
     let columns: Vec<&str> = wanted.fields().iter().map(|field| field.name().as_str()).collect();
-    let projection = projection(open, &columns);
+    let joint = Joint::of(open.footer.schema());
+    let joined = columns.contains(&ATTRIBUTES);
+    let promoted = joint.columns().filter(|_| joined);
+    let projection = projection(open, &columns.iter().copied().chain(promoted).collect::<Vec<_>>());
     let test = matcher.clone();
     let filter = ArrowPredicateFn::new(self::projection(open, &matcher.columns()), move |rows| {
         Ok(test.mask(&rows))
@@ -62,7 +67,8 @@ pub(crate) fn scan(
         .with_batch_size(BATCH_ROWS)
         .build()?;
     for rows in reader {
-        if !take(conform(&rows?, wanted)?) {
+        let rows = if joined { joint.join(&rows?)? } else { rows? };
+        if !take(conform(&rows, wanted)?) {
             break;
         }
     }

@@ -18,14 +18,20 @@ use parquet::schema::types::ColumnPath;
 
 use super::check::Summing;
 use super::order::{by_trace, ordered};
+use super::promote::{PARTLY, Promotion};
 use crate::gather::Sources;
 use crate::hot::{HotBatch, time_range};
 
-const ROW_GROUP_ROWS: usize = 131_072;
+pub(crate) const ROW_GROUP_ROWS: usize = 131_072;
 const PAGE_ROWS: usize = 8_192;
 /// Rows that are gathered and handed to the Parquet writer at once.
-const CHUNK_ROWS: usize = 16_384;
+pub(crate) const CHUNK_ROWS: usize = 16_384;
 const ZSTD_LEVEL: i32 = 1;
+/// Merging writes once what is then read for long.
+const ZSTD_LEVEL_COMPACT: i32 = 6;
+
+/// In the footer: how often rows were merged.
+pub(crate) const LEVEL: &str = "halfopen.level";
 
 /// Memory of writing beside that of sorting: a row group in its encoded form, and a chunk.
 pub(crate) const WRITE_BYTES: usize = 32 * 1024 * 1024;
@@ -46,6 +52,17 @@ pub(crate) struct Origin<'a> {
     pub(crate) table: Table,
     pub(crate) node: &'a str,
     pub(crate) sealed_at: UnixNanos,
+    /// How often its rows were merged at most.
+    pub(crate) level: u32,
+}
+
+/// How much effort the writer makes.
+pub(crate) enum Effort {
+    /// Rows wait to leave memory.
+    Seal,
+    /// Nobody waits, and the file stays for long: it is compressed well, and frequent attributes
+    /// get columns of their own.
+    Compact(Arc<Promotion>),
 }
 
 /// Writes one segment. Every segment goes through here, however its rows came together: rows
@@ -56,6 +73,11 @@ pub(crate) struct SegmentWriter<'a> {
     unfinished: PathBuf,
     /// `None` once it is finished.
     writer: Option<ArrowWriter<Summing<BufWriter<File>>>>,
+    promotion: Arc<Promotion>,
+    /// Whether some value of a promoted key is in the map.
+    partly: Vec<bool>,
+    /// The columns of the file.
+    schema: SchemaRef,
     columns: Vec<String>,
     rows: u64,
     range: TimeRange,
@@ -67,16 +89,25 @@ impl<'a> SegmentWriter<'a> {
     /// `distinct` different keys.
     pub(crate) fn create(
         origin: Origin<'a>,
+        effort: Effort,
         schema: &SchemaRef,
         distinct: usize,
         path: &'a Path,
     ) -> Result<SegmentWriter<'a>, ParquetError> {
         let unfinished = path.with_extension("tmp");
         let target = Summing::new(BufWriter::new(File::create(&unfinished)?));
-        let properties = properties(origin.table, distinct);
-        let writer = ArrowWriter::try_new(target, Arc::clone(schema), Some(properties))?;
+        let (level, promotion) = match effort {
+            Effort::Seal => (ZSTD_LEVEL, Arc::default()),
+            Effort::Compact(promotion) => (ZSTD_LEVEL_COMPACT, promotion),
+        };
+        let schema = promotion.schema(schema);
+        let properties = properties(origin.table, level, distinct);
+        let writer = ArrowWriter::try_new(target, Arc::clone(&schema), Some(properties))?;
         Ok(SegmentWriter {
             columns: schema.fields().iter().map(|field| field.name().clone()).collect(),
+            partly: vec![false; promotion.len()],
+            promotion,
+            schema,
             origin,
             path,
             unfinished,
@@ -90,7 +121,7 @@ impl<'a> SegmentWriter<'a> {
     /// Takes rows that come behind all that came before.
     pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<(), ParquetError> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
-        writer.write(rows)?;
+        writer.write(&self.promotion.split(rows, &self.schema, &mut self.partly)?)?;
         self.rows += rows.num_rows() as u64;
         let range = time_range(self.origin.table, rows);
         self.range.from = self.range.from.min(range.from);
@@ -102,12 +133,22 @@ impl<'a> SegmentWriter<'a> {
         Ok(())
     }
 
+    /// Rows that it has so far.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
     /// Ends the file. It is durable, its name is not yet.
     pub(crate) fn finish(mut self) -> Result<WrittenSegment, ParquetError> {
         let closed = || ParquetError::General("the segment is finished already".to_owned());
         let mut writer = self.writer.take().ok_or_else(closed)?;
         for entry in about(&self.origin, &self.range, self.rows) {
             writer.append_key_value_metadata(entry);
+        }
+        let partly = self.partly.iter().enumerate().filter(|(_, partly)| **partly);
+        let partly: Vec<&str> = partly.map(|(place, _)| self.promotion.key(place)).collect();
+        if !partly.is_empty() {
+            writer.append_key_value_metadata(KeyValue::new(PARTLY.to_owned(), partly.join("\n")));
         }
         let written = close(writer, &self.unfinished, self.path);
         let (sums, bytes) = written.inspect_err(|_| {
@@ -144,7 +185,8 @@ fn close(
     Ok((sums, bytes))
 }
 
-fn trace_bounds(rows: &RecordBatch) -> Option<(TraceId, TraceId)> {
+/// The first and the last trace id of rows.
+pub(crate) fn trace_bounds(rows: &RecordBatch) -> Option<(TraceId, TraceId)> {
     let ids = rows.column_by_name("trace_id")?.as_fixed_size_binary_opt()?;
     let ids = ids.iter().flatten().filter_map(|id| id.try_into().ok()).map(TraceId);
     ids.fold(None, |bounds, id| {
@@ -166,19 +208,17 @@ pub(crate) fn write_segment(
         true => distinct_traces(batches),
         false => picks.len(),
     };
-    let mut writer = SegmentWriter::create(origin, sources.schema(), distinct, path)?;
+    let mut writer = SegmentWriter::create(origin, Effort::Seal, sources.schema(), distinct, path)?;
     for chunk in picks.chunks(CHUNK_ROWS) {
         writer.write(&sources.pick(chunk)?)?;
     }
     writer.finish()
 }
 
-fn properties(table: Table, distinct: usize) -> WriterProperties {
+fn properties(table: Table, level: i32, distinct: usize) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_created_by(format!("halfopen {}", env!("CARGO_PKG_VERSION")))
-        .set_compression(
-            ZstdLevel::try_new(ZSTD_LEVEL).map_or(Compression::SNAPPY, Compression::ZSTD),
-        )
+        .set_compression(ZstdLevel::try_new(level).map_or(Compression::SNAPPY, Compression::ZSTD))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Chunk);
@@ -237,5 +277,6 @@ fn about(origin: &Origin<'_>, range: &TimeRange, rows: u64) -> Vec<KeyValue> {
         entry("time_to_ns", range.to.0.to_string()),
         entry("node", origin.node.to_owned()),
         entry("sealed_at_ns", origin.sealed_at.0.to_string()),
+        KeyValue::new(LEVEL.to_owned(), origin.level.to_string()),
     ]
 }

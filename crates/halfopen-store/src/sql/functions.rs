@@ -6,10 +6,14 @@ use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryBuilder, StringBuild
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+    ColumnarValue, ExpressionPlacement, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+    TypeSignature, Volatility,
 };
 use halfopen_model::batch::{map_entries, text_at};
 use halfopen_model::{SpanId, TraceId};
+
+/// What `attr('key')` becomes.
+pub(super) const ATTRIBUTE_OF: &str = "attribute_of";
 
 /// One of our functions.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -39,7 +43,7 @@ pub(super) fn all() -> Vec<Own> {
         Own { kind: Kind::TraceId, signature: text() },
         Own { kind: Kind::SpanId, signature: text() },
         Own { kind: Kind::Attribute("attr"), signature: any(2) },
-        Own { kind: Kind::Attribute("attribute_of"), signature: any(2) },
+        Own { kind: Kind::Attribute(ATTRIBUTE_OF), signature: any(2) },
     ]
 }
 
@@ -69,6 +73,17 @@ impl ScalarUDFImpl for Own {
             (Kind::Attribute(_), _) => {
                 plan_err!("attr() takes a key, such as attr('span.http.route')")
             }
+        }
+    }
+
+    /// An attribute is read where the files are: there it may have a column of its own.
+    fn placement(&self, args: &[ExpressionPlacement]) -> ExpressionPlacement {
+        match (self.kind, args) {
+            (
+                Kind::Attribute(ATTRIBUTE_OF),
+                [ExpressionPlacement::Column, ExpressionPlacement::Literal],
+            ) => ExpressionPlacement::MoveTowardsLeafNodes,
+            _ => ExpressionPlacement::KeepInPlace,
         }
     }
 

@@ -23,6 +23,8 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
 use halfopen_model::{Table, TraceId, UnixNanos, schema};
 
+use super::adapter::JoiningAdapters;
+use super::cut;
 use super::hot::HotScan;
 use super::segments::{SegmentReaders, SegmentRef};
 use super::session::segments_url;
@@ -39,6 +41,8 @@ pub(super) struct EvidenceTable {
     view: Arc<View>,
     shared: Arc<Shared>,
     scanned: AtomicBool,
+    /// Whether it was asked for rows whose retention is over.
+    expired: AtomicBool,
 }
 
 impl std::fmt::Debug for EvidenceTable {
@@ -50,7 +54,8 @@ impl std::fmt::Debug for EvidenceTable {
 impl EvidenceTable {
     pub(super) fn new(table: Table, view: Arc<View>, shared: Arc<Shared>) -> EvidenceTable {
         let schema = schema::schema(table);
-        EvidenceTable { table, schema, view, shared, scanned: AtomicBool::new(false) }
+        let (scanned, expired) = (AtomicBool::new(false), AtomicBool::new(false));
+        EvidenceTable { table, schema, view, shared, scanned, expired }
     }
 
     pub(super) fn table(&self) -> Table {
@@ -60,6 +65,12 @@ impl EvidenceTable {
     /// Whether a query read it.
     pub(super) fn was_scanned(&self) -> bool {
         self.scanned.load(Ordering::Relaxed)
+    }
+
+    /// What retention took from a query, in words.
+    pub(super) fn expired(&self) -> Option<String> {
+        let cut = self.view.cuts[self.table as usize]?;
+        self.expired.load(Ordering::Relaxed).then(|| cut.words(self.table))
     }
 
     /// Segments in which the catalogue does not exclude a match.
@@ -109,6 +120,7 @@ impl EvidenceTable {
             .with_file_groups(files)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
+            .with_expr_adapter(Some(Arc::new(JoiningAdapters)))
             .build();
         Ok(Some(DataSourceExec::from_data_source(config)))
     }
@@ -145,6 +157,12 @@ impl TableProvider for EvidenceTable {
         let whole = DFSchema::try_from(Arc::clone(&self.schema))?;
         let predicate =
             filter.clone().map(|filter| state.create_physical_expr(filter, &whole)).transpose()?;
+        if let Some(cut) = self.view.cuts[self.table as usize] {
+            let time = self.table.time_column();
+            if cut::may_want(predicate.as_ref(), &self.schema, time, cut.range)? {
+                self.expired.store(true, Ordering::Relaxed);
+            }
+        }
         let by_key = filter.as_ref().is_some_and(|filter| {
             filter.column_refs().iter().any(|column| KEY_COLUMNS.contains(&column.name.as_str()))
         });

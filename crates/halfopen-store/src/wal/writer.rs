@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use halfopen_model::port::Refusal;
 
+use crate::crash::CrashPoint;
 use crate::intake::Pending;
 use crate::shared::Shared;
 use crate::wal::file::WalLog;
@@ -37,7 +38,10 @@ pub(crate) fn run(shared: &Shared, next_sequence: u64) {
         let took = begin.elapsed().as_nanos() as u64;
         counters.wal_sync_ns.fetch_add(took, Ordering::Relaxed);
         match appended {
-            Ok(last_sequence) => acknowledge(shared, group, last_sequence),
+            Ok(last_sequence) => {
+                shared.crash.at(CrashPoint::WalDurable);
+                acknowledge(shared, group, last_sequence);
+            }
             Err(error) => refuse(shared, group, &error),
         }
     }

@@ -161,9 +161,9 @@ async fn a_later_format_and_a_foreign_folder_are_refused_with_a_reason() {
         Store::open(config(&folder), clock()).await.map(|_| ()).expect_err("a refusal")
     };
     let folder = tempfile::tempdir().expect("a folder");
-    fs::write(folder.path().join("FORMAT"), "halfopen store 2\n").expect("a file");
+    fs::write(folder.path().join("FORMAT"), "halfopen store 3\n").expect("a file");
     let error = refused(folder.path().to_owned()).await;
-    assert!(error.to_string().ends_with("has format 2, this halfopen reads up to 1"), "{error}");
+    assert!(error.to_string().ends_with("has format 3, this halfopen reads up to 2"), "{error}");
     fs::write(folder.path().join("FORMAT"), "something else").expect("a file");
     assert!(matches!(refused(folder.path().to_owned()).await, StoreError::NotOurs { .. }));
 

@@ -4,10 +4,14 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bounds;
+mod check;
+mod compact;
 mod crash;
 mod damage;
 mod files;
+mod promote;
 mod rows;
 mod sql;
+mod steps;
 mod support;
 mod together;

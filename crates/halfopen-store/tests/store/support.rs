@@ -219,9 +219,9 @@ pub fn shown(batches: &[RecordBatch]) -> Vec<String> {
     lines
 }
 
-/// Settings under which nothing is sealed unless asked for.
+/// Settings under which nothing is sealed or merged unless asked for.
 pub fn config(folder: &Path) -> StoreConfig {
-    StoreConfig { seal_after_s: 100_000, ..StoreConfig::in_folder(folder) }
+    StoreConfig { seal_after_s: 100_000, compact: false, ..StoreConfig::in_folder(folder) }
 }
 
 pub async fn open(folder: &Path) -> (Store, OpenReport) {
