@@ -5,6 +5,8 @@
 //! there is no such split, and only a service in which the failing calls fail is named. That a
 //! change came last says nothing: it only orders changes that are supported equally.
 
+mod split;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::RecordBatch;
@@ -14,10 +16,10 @@ use halfopen_model::batch::Cells;
 use halfopen_model::time::SECOND_NS;
 
 use crate::anchor::Requests;
-use crate::difference::significance::Sides;
-use crate::intern::{FoldMap, NONE};
+use crate::intern::NONE;
 use crate::spans::Spans;
 use crate::tree::Forest;
+use split::Values;
 
 /// A change may be recorded so much later than it took effect: pipelines report when they are
 /// done, and an onset may be a minute wrong.
@@ -77,10 +79,21 @@ pub(crate) struct Facts<'f, 'a> {
     pub(crate) path: &'f [u32],
 }
 
+/// A change that fits.
+pub(crate) struct Fitting {
+    pub(crate) change: AfterChange,
+    /// The value that came with it, where requests are split by it.
+    pub(crate) new: Option<String>,
+    /// Whether the values are instances and no versions.
+    pub(crate) by_instance: bool,
+    /// From here on requests are split.
+    pub(crate) since: i64,
+}
+
 /// Changes that fit, the best first, and those that do not, with the reason.
 #[derive(Default)]
 pub(crate) struct Judged {
-    pub(crate) after: Vec<AfterChange>,
+    pub(crate) after: Vec<Fitting>,
     /// What the changes that fit are called in `ruled_out` of other causes.
     pub(crate) named: Vec<String>,
     pub(crate) ruled_out: Vec<String>,
@@ -345,7 +358,10 @@ fn why_not(facts: &Facts<'_, '_>, seen: &Seen) -> String {
                 rest.share.total += counts.share.total;
             }
             let shares = (percent(with), percent(&rest));
-            format!("{} of requests with it fail, {} of those without", shares.0, shares.1)
+            let more = with.share.ratio() > rest.share.ratio();
+            let little = if more { ": too small a difference" } else { "" };
+            let (with, without) = shares;
+            format!("{with} of requests with it fail, {without} of those without{little}")
         }
         _ if place(facts, &seen.change) == 2 => {
             "it takes no part in the calls that fail".to_owned()
@@ -355,16 +371,31 @@ fn why_not(facts: &Facts<'_, '_>, seen: &Seen) -> String {
     }
 }
 
-fn after(facts: &Facts<'_, '_>, seen: &Seen) -> AfterChange {
+fn after(facts: &Facts<'_, '_>, seen: &Seen) -> Fitting {
     let mut split = seen.split.clone();
     split.sort_by(|a, b| {
         let is_new = |value: u32| Some(value) == seen.new;
         is_new(b.0).cmp(&is_new(a.0)).then(b.1.total.cmp(&a.1.total)).then(a.0.cmp(&b.0))
     });
-    split.truncate(SPLIT_SHOWN_MAX);
     let text = |code: u32| facts.spans.words.text(code).to_owned();
+    let shown = |(value, counts): &(u32, Counts)| VersionSplit {
+        value: text(*value),
+        failing: counts.share,
+    };
+    let rest = split.split_off(split.len().min(SPLIT_SHOWN_MAX));
+    let mut split: Vec<VersionSplit> = split.iter().map(shown).collect();
+    if !rest.is_empty() {
+        let mut others = Share::default();
+        for (_, counts) in &rest {
+            others.count += counts.share.count;
+            others.total += counts.share.total;
+        }
+        let value =
+            if rest.len() == 1 { "1 other".into() } else { format!("{} others", rest.len()) };
+        split.push(VersionSplit { value, failing: others });
+    }
     let change = &seen.change;
-    AfterChange {
+    let after = AfterChange {
         change_id: change.id.clone(),
         kind: change.kind.clone(),
         service: change.service.clone(),
@@ -372,126 +403,14 @@ fn after(facts: &Facts<'_, '_>, seen: &Seen) -> AfterChange {
         title: change.title.clone(),
         at: UnixNanos(change.at),
         before_onset_ns: facts.onset.map_or(0, |onset| onset.saturating_sub(change.at)),
-        split: split
-            .into_iter()
-            .map(|(value, counts)| VersionSplit { value: text(value), failing: counts.share })
-            .collect(),
-    }
+        split,
+    };
+    let by_instance = change.instance.is_some();
+    Fitting { change: after, new: seen.new.map(text), by_instance, since: since(facts, change) }
 }
 
-/// Versions and instances of changed services, by request.
-struct Values {
-    versions: FoldMap<u32, Vec<(u32, u32)>>,
-    instances: FoldMap<u32, Vec<(u32, u32)>>,
-}
-
-impl Values {
-    /// Reads (value, request) pairs of every changed service in one pass.
-    fn read(facts: &Facts<'_, '_>, changes: &[&Change]) -> Values {
-        let spans = facts.spans;
-        let code = |change: &&Change| {
-            change.service.as_deref().and_then(|service| spans.words.find(service))
-        };
-        let services: BTreeSet<u32> = changes.iter().filter_map(code).collect();
-        let mut by_trace = vec![NONE; spans.trace_ids.len()];
-        for number in facts.members {
-            let request = &facts.requests.all[*number as usize];
-            if !request.baseline {
-                by_trace[request.trace as usize] = *number;
-            }
-        }
-        let mut values = Values { versions: FoldMap::default(), instances: FoldMap::default() };
-        for row in (0..spans.baseline_from).filter(|row| services.contains(&spans.service[*row])) {
-            let trace = spans.trace[row] as usize;
-            let Some(request) = by_trace.get(trace).copied().filter(|r| *r != NONE) else {
-                continue;
-            };
-            for (column, into) in
-                [(&spans.version, &mut values.versions), (&spans.instance, &mut values.instances)]
-            {
-                if column[row] != NONE {
-                    into.entry(spans.service[row]).or_default().push((column[row], request));
-                }
-            }
-        }
-        for pairs in values.versions.values_mut().chain(values.instances.values_mut()) {
-            pairs.sort_unstable();
-            pairs.dedup();
-        }
-        values
-    }
-
-    /// Splits requests since a change by its service's versions, or instances.
-    fn see(&self, facts: &Facts<'_, '_>, change: &Change, tests: f64) -> Seen {
-        let mut seen = Seen {
-            change: change.clone(),
-            split: Vec::new(),
-            new: None,
-            p_value: 1.0,
-            supported: false,
-            splits: false,
-        };
-        let words = &facts.spans.words;
-        let service = change.service.as_deref().and_then(|service| words.find(service));
-        let Some(service) = service else { return seen };
-        let by_instance = change.instance.is_some();
-        let pairs = if by_instance { &self.instances } else { &self.versions };
-        let pairs = pairs.get(&service).map(Vec::as_slice).unwrap_or_default();
-        // Since the onset, where that is later: what was healthy before failing began says nothing
-        // about who fails.
-        let since = facts.onset.map_or(change.at, |onset| onset.max(change.at));
-        seen.split = split(facts, pairs, since);
-        let wanted = if by_instance { &change.instance } else { &change.version };
-        seen.new = wanted.as_deref().and_then(|wanted| {
-            let same = |(value, _): &&(u32, Counts)| same_version(wanted, Some(words.text(*value)));
-            seen.split.iter().find(same).map(|(value, _)| *value)
-        });
-        let Some(new) = seen.new else { return seen };
-        let (mut with, mut without) = (Counts::default(), Counts::default());
-        for (value, counts) in &seen.split {
-            let side = if *value == new { &mut with } else { &mut without };
-            side.failing += counts.failing;
-            side.total += counts.total;
-        }
-        seen.splits = without.total >= SPLIT_MIN && with.total > 0;
-        if seen.splits {
-            let (failing_total, total) =
-                (with.failing + without.failing, with.total + without.total);
-            let sides = Sides {
-                failing: with.failing,
-                failing_total,
-                healthy: with.total - with.failing,
-                healthy_total: total - failing_total,
-            };
-            let rate = |counts: &Counts| counts.failing as f64 / counts.total.max(1) as f64;
-            seen.p_value = sides.p_value() * tests;
-            seen.supported =
-                seen.p_value <= SPLIT_P_MAX && rate(&with) >= SPLIT_RATIO_MIN * rate(&without);
-        }
-        seen
-    }
-}
-
-/// Counts requests since `since` by value. Requests that fail for another cause are left out.
-fn split(facts: &Facts<'_, '_>, pairs: &[(u32, u32)], since: i64) -> Vec<(u32, Counts)> {
-    let mut counts: Vec<(u32, Counts)> = Vec::new();
-    for (value, number) in pairs {
-        let request = &facts.requests.all[*number as usize];
-        let failing = facts.failing.contains(number);
-        if request.start < since || request.start >= facts.until || (request.failed && !failing) {
-            continue;
-        }
-        if counts.last().is_none_or(|(last, _)| last != value) {
-            counts.push((*value, Counts::default()));
-        }
-        let Some((_, last)) = counts.last_mut() else { continue };
-        let weight = f64::from(request.weight);
-        last.total += 1;
-        last.share.total += weight;
-        if failing {
-            last.failing += 1;
-            last.share.count += weight;
-        }
-    }
-    counts
+/// From here on requests are split by a change: since the onset, where that is later, for what
+/// was healthy before failing began says nothing about who fails.
+fn since(facts: &Facts<'_, '_>, change: &Change) -> i64 {
+    facts.onset.map_or(change.at, |onset| onset.max(change.at))
 }

@@ -1,5 +1,8 @@
 //! What the evidence does not show.
 
+mod dropped;
+mod skew;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use halfopen_model::Table;
@@ -11,6 +14,8 @@ use crate::intern::NONE;
 use crate::spans::{Kind, Spans, UNENDED};
 use crate::tree::Forest;
 use crate::why::{WhyEvidence, WhyQuestion};
+
+pub use dropped::LOSS_METRICS;
 
 /// Late spans are waited for so long: exporters send every 5 s by default, queues and retries
 /// add to it.
@@ -77,7 +82,12 @@ fn shape(spans: &Spans<'_>, forest: &Forest) -> Vec<Gap> {
     let negative = sum(|shape| shape.negative);
     push(negative > 0, Gap::NegativeDurations(negative));
     push(!tail.is_empty(), Gap::TailSampled(Share::new(tail.len() as f64, traces)));
-    push(without_trace > 0, Gap::Other(format!("{without_trace} spans carry no trace id")));
+    let those = if without_trace == 1 {
+        "1 span carries".into()
+    } else {
+        format!("{without_trace} spans carry")
+    };
+    push(without_trace > 0, Gap::Other(format!("{those} no trace id")));
     gaps
 }
 
@@ -92,6 +102,7 @@ pub(crate) fn of_evidence(
 ) -> Vec<Gap> {
     let mut gaps = silent(spans, forest);
     gaps.extend(shape(spans, forest));
+    gaps.extend(skew::pairs(spans, forest));
     let all = || members.iter().map(|number| &requests.all[*number as usize]);
     let unended = all().filter(|r| spans.duration[r.row as usize] == UNENDED).count();
     if unended > 0 {
@@ -112,5 +123,7 @@ pub(crate) fn of_evidence(
     if evidence.rejects > 0 {
         gaps.push(Gap::Rejects(evidence.rejects));
     }
+    gaps.extend(dropped::in_spans(spans));
+    gaps.extend(dropped::in_metrics(&evidence.metrics));
     gaps
 }

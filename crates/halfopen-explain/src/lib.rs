@@ -9,6 +9,7 @@
 
 mod anchor;
 mod bits;
+mod carriers;
 mod causes;
 mod changes;
 mod cohorts;

@@ -4,7 +4,6 @@
 //! here.
 
 use halfopen_model::batch::Cells;
-use halfopen_model::names::GRPC_CODES;
 
 /// From this HTTP status on an answer is the fault of the server (RFC 9110, section 15.6).
 pub(crate) const HTTP_FAILED_MIN: i64 = 500;
@@ -17,13 +16,26 @@ pub(crate) const HTTP_STATUS: [&str; 2] =
 pub(crate) const GRPC_STATUS: [&str; 3] =
     ["span.rpc.status_code", "span.rpc.response.status_code", "span.rpc.grpc.status_code"];
 
-/// gRPC codes that are answers and no failures: the caller asked for something that is not
-/// there, is there already or makes no sense, or no longer wants the answer.
-const GRPC_ANSWERS: [&str; 5] =
-    ["OK", "NOT_FOUND", "ALREADY_EXISTS", "INVALID_ARGUMENT", "CANCELLED"];
+/// gRPC codes that are answers and no failures, by number and by name without its marks: the
+/// caller asked for something that is not there, is there already or makes no sense, or no longer
+/// wants the answer.
+const GRPC_ANSWERS: [&str; 12] = [
+    "",
+    "0",
+    "ok",
+    "1",
+    "cancelled",
+    "canceled",
+    "3",
+    "invalidargument",
+    "5",
+    "notfound",
+    "6",
+    "alreadyexists",
+];
 
 /// Whether a span failed: status error, an HTTP status of 500 or more, a gRPC code that is no
-/// answer, or no end. Old attribute names count too.
+/// answer, or no end. Old attribute names count too. [`failed_sql`] says the same.
 pub fn failed(cells: &Cells<'_>, row: usize) -> bool {
     let value = |name: &&str| cells.attribute(name, row);
     cells.text("status", row) == Some("error")
@@ -39,25 +51,26 @@ pub(crate) fn http_text_failed(text: &str) -> bool {
 
 /// The rule for a gRPC code that was sent as number.
 pub(crate) fn grpc_code_failed(code: i64) -> bool {
-    let name = usize::try_from(code).ok().and_then(|code| GRPC_CODES.get(code));
-    name.is_none_or(|name| !GRPC_ANSWERS.contains(name))
+    grpc_text_failed(&code.to_string())
 }
 
-/// The rule for a gRPC code that was sent as text: a name in any case, or a number.
+/// The rule for a gRPC code that was sent as text: a number, or a name in any spelling
+/// (`NOT_FOUND`, `not_found` and `NotFound` are one code).
 pub(crate) fn grpc_text_failed(text: &str) -> bool {
-    let text = text.trim();
-    match text.parse::<i64>() {
-        Ok(code) => grpc_code_failed(code),
-        Err(_) if text.is_empty() => false,
-        Err(_) => !GRPC_ANSWERS.iter().any(|answer| same_code(answer, text)),
-    }
+    let mut letters = text.to_ascii_lowercase();
+    letters.retain(|letter| !matches!(letter, '_' | '-' | ' '));
+    !GRPC_ANSWERS.contains(&letters.as_str())
 }
 
-/// `NOT_FOUND`, `not_found` and `NotFound` are one code; so are both spellings of cancelled.
-fn same_code(code: &str, text: &str) -> bool {
-    let letters = |text: &str| -> Vec<u8> {
-        let bytes = text.bytes().filter(u8::is_ascii_alphabetic);
-        bytes.map(|byte| byte.to_ascii_lowercase()).collect()
-    };
-    letters(code) == letters(text) || (code == "CANCELLED" && letters(text) == b"canceled")
+/// The same rule in SQL, over rows of `spans`: true or false, never null.
+pub fn failed_sql() -> String {
+    let http = HTTP_STATUS
+        .iter()
+        .map(|name| format!("try_cast(trim(attr('{name}')) as double) >= {HTTP_FAILED_MIN}"));
+    let answers = GRPC_ANSWERS.map(|answer| format!("'{answer}'")).join(", ");
+    let grpc = GRPC_STATUS.iter().map(|name| {
+        format!("lower(regexp_replace(attr('{name}'), '[-_ ]', '', 'g')) not in ({answers})")
+    });
+    let rules: Vec<String> = http.chain(grpc).collect();
+    format!("coalesce(status = 'error' or duration_ns is null or {}, false)", rules.join(" or "))
 }

@@ -25,6 +25,10 @@ pub(crate) struct Chosen {
     /// Their numbers, by time.
     pub(crate) members: Vec<u32>,
     pub(crate) also_failing: Vec<(Scope, Share)>,
+    /// Their service; `None` when it has no name.
+    pub(crate) service: Option<String>,
+    /// What they ask for; empty for all that their service is asked for.
+    pub(crate) operations: Vec<String>,
 }
 
 /// What is known about requests of one service and operation.
@@ -126,12 +130,14 @@ fn assemble(
         service: (key.0 != NONE).then(|| text(key.0)),
         operation: Some(requests.operations.text(key.1).to_owned()),
     };
-    let (mut members, mut also_failing) = (Vec::new(), Vec::new());
+    let (mut members, mut also_failing, mut operations) = (Vec::new(), Vec::new(), Vec::new());
+    let some = narrowed.1.is_some() || asked.operation.is_some();
     for (key, kind) in kinds {
         let chosen = narrowed.0.is_none_or(|service| service == key.0)
             && narrowed.1.is_none_or(|operation| operation == key.1);
         if chosen {
             members.extend(kind.members);
+            operations.extend(some.then(|| requests.operations.text(key.1).to_owned()));
         } else if kind.failing.count > 0.0 {
             also_failing.push((scope_of(&key), kind.failing));
         }
@@ -146,5 +152,6 @@ fn assemble(
             .clone()
             .or(narrowed.1.map(|code| requests.operations.text(code).to_owned())),
     };
-    Chosen { scope, members, also_failing }
+    let service = narrowed.0.filter(|code| *code != NONE).map(text);
+    Chosen { scope, members, also_failing, service, operations }
 }

@@ -74,6 +74,15 @@ const FACTS: &[(&str, Fact)] = &[
     ("span.tailsampling.composite_policy", Fact::TailSampled),
 ];
 
+/// The names of a peer, the one that goes before all others first.
+pub(crate) fn peer_names() -> impl Iterator<Item = &'static str> {
+    let of_rank = |wanted| {
+        let is_wanted = move |fact: &Fact| matches!(fact, Fact::Peer(rank) if *rank == wanted);
+        FACTS.iter().filter(move |(_, fact)| is_wanted(fact)).map(|(name, _)| *name)
+    };
+    (0..=PEER_BACKING).flat_map(of_rank)
+}
+
 /// One batch of the evidence.
 pub(crate) struct Part<'a> {
     pub(crate) rows: &'a RecordBatch,

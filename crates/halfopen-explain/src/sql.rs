@@ -1,126 +1,329 @@
 //! SQL that gives a number of an answer again.
+//!
+//! Each query gives one row of four numbers, those of the evidence that carries it: `failing` of
+//! `failing_of`, `healthy` of `healthy_of`. A request is recognised as the answer does it: the
+//! topmost entry span of its trace. SQL takes the earliest one for the topmost, which is another
+//! span only where clocks differ or spans are missing.
 
 use halfopen_model::TimeRange;
 use halfopen_model::answer::ConditionPart;
-use halfopen_model::known::{Scope, known};
 
+use crate::carriers::Limit;
 use crate::difference::items::{CALLS, NAME};
+use crate::difference::names;
+use crate::request::failed_sql;
+use crate::spans::peer_names;
+use crate::why::EDGE_NS;
 
-/// The rule of failure for the current names, as far as columns tell.
-const FAILED: &str = "(status = 'error' or \"span.http.response.status_code\" >= 500 \
-                      or duration_ns is null)";
+/// Values by which the requests of an instance are told, the first that is there.
+const INSTANCE: &str = "coalesce(attr('resource.service.instance.id'), \
+                        attr('resource.k8s.pod.name'), attr('resource.host.name'))";
+
+const VERSION: &str = "attr('resource.service.version')";
+
+/// Requests of an answer: all that its queries have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    pub(crate) window: TimeRange,
+    pub(crate) baseline: Option<TimeRange>,
+    /// Failing requests began in here.
+    pub(crate) failing: TimeRange,
+    /// The service that was asked for: then its topmost span is the request.
+    pub(crate) asked: Option<String>,
+    /// The service of the requests, where they have one.
+    pub(crate) service: Option<String>,
+    /// What they ask for; empty for everything.
+    pub(crate) operations: Vec<String>,
+    /// Whether requests stand for several.
+    pub(crate) weighted: bool,
+    /// Whether there are spans without a trace.
+    pub(crate) loose: bool,
+}
+
+/// A call: the service that makes it, the one it goes to where that is known, its name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct CallName {
+    pub(crate) service: String,
+    pub(crate) peer: Option<String>,
+    pub(crate) name: String,
+}
+
+/// Failing requests that a cause is about.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Group {
+    /// They fail in one of these calls, or anywhere.
+    pub(crate) places: Vec<Place>,
+    /// And carry all of these.
+    pub(crate) parts: Vec<ConditionPart>,
+}
+
+/// Failing requests of one call, or of all calls but some.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Place {
+    pub(crate) call: Option<CallName>,
+    pub(crate) not_calls: Vec<CallName>,
+    /// Requests that another cause explains: those that carry all of one of these.
+    pub(crate) without: Vec<Vec<ConditionPart>>,
+}
+
+// ===== pieces =====
 
 /// A text in SQL.
 fn text(value: &str) -> String {
     format!("'{}'", value.replace('\'', "''"))
 }
 
-/// An attribute in SQL: its column, or its key in the map.
 fn attribute(name: &str) -> String {
-    let is_column = Scope::split(name)
-        .is_some_and(|(scope, key)| known(scope).iter().any(|(column, _)| *column == key));
-    if is_column { format!("\"{name}\"") } else { format!("attr(attributes, {})", text(name)) }
+    format!("attr({})", text(name))
 }
 
-fn within(window: &TimeRange) -> String {
-    format!("start_time >= '{}' and start_time < '{}'", window.from, window.to)
+fn attribute_of(alias: &str, name: &str) -> String {
+    format!("attr({alias}.attributes, {})", text(name))
 }
 
-/// Spans that carry a value.
-fn carries(part: &ConditionPart) -> String {
-    let service = match part.service.as_str() {
-        "" => "service is null".to_owned(),
-        service => format!("service = {}", text(service)),
-    };
-    let value = part.value.as_str();
-    let number = |limit: &str| limit.parse::<f64>().is_ok();
-    match part.attribute.as_str() {
-        NAME => format!("{service} and name = {}", text(value)),
-        CALLS => {
-            let callee = text(value);
-            let parents = format!("select span_id from spans where {service}");
-            format!(
-                "(service = {callee} and parent_span_id in ({parents}) \
-                 or {service} and \"span.service.peer.name\" = {callee})"
-            )
-        }
-        name => match value.split_once(' ') {
-            Some((sign @ (">=" | "<"), limit)) if number(limit) => {
-                format!("{service} and cast({} as double) {sign} {limit}", attribute(name))
-            }
-            _ => format!("{service} and cast({} as varchar) = {}", attribute(name), text(value)),
-        },
+fn equals(column: &str, value: &str) -> String {
+    match value {
+        "" => format!("{column} is null"),
+        value => format!("{column} = {}", text(value)),
     }
 }
 
-/// Traces that carry all of these values.
-pub(crate) fn traces_with(window: &TimeRange, parts: &[ConditionPart]) -> String {
-    let mut parts = parts.iter().map(|part| {
-        format!("select trace_id from spans where {} and {}", within(window), carries(part))
-    });
-    let first = parts.next().unwrap_or_else(|| "select trace_id from spans".to_owned());
-    let rest: String = parts.map(|part| format!(" intersect {part}")).collect();
-    format!("select count(distinct trace_id) from ({first}{rest})")
+fn within(column: &str, range: &TimeRange) -> String {
+    format!("{column} >= '{}' and {column} < '{}'", range.from, range.to)
+}
+
+/// Method and route where both are known, else the name of the span.
+fn operation() -> String {
+    let method = "coalesce(attr('span.http.request.method'), attr('span.http.method'))";
+    format!("coalesce({method} || ' ' || attr('span.http.route'), name)")
+}
+
+/// Traces in which `service` calls a peer; without one, in which it does anything.
+fn calls(service: &str, peer: Option<&str>) -> String {
+    let Some(peer) = peer else {
+        return format!("select s.trace_id from seen s where {}", equals("s.service", service));
+    };
+    let names: Vec<String> = peer_names().map(|name| attribute_of("s", name)).collect();
+    format!(
+        "select s.trace_id from seen s left join seen c on c.trace_id = s.trace_id and \
+         c.parent_span_id = s.span_id and c.service <> s.service where {} and \
+         coalesce(c.service, case when s.kind in ('client', 'producer') \
+         then coalesce({}) end) = {}",
+        equals("s.service", service),
+        names.join(", "),
+        text(peer)
+    )
 }
 
 /// Traces in which a call fails.
-pub(crate) fn traces_failing(window: &TimeRange, service: &str, name: &str) -> String {
-    format!(
-        "select count(distinct trace_id) from spans where {} and service = {} and name = {} and \
-         {FAILED}",
-        within(window),
-        text(service),
-        text(name)
-    )
+fn fails_in(call: &CallName) -> String {
+    let calls = calls(&call.service, call.peer.as_deref());
+    format!("{calls} and {} and s.failed", equals("s.name", &call.name))
 }
 
-/// Requests by version, and how many failed spans each has.
-pub(crate) fn by_column(window: &TimeRange, service: &str, column: &str) -> String {
-    format!(
-        "select {column}, count(distinct trace_id) as traces, count(distinct case when {FAILED} \
-         then trace_id end) as failing from spans where {} and service = {} group by 1 order by 2",
-        within(window),
-        text(service)
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use halfopen_model::UnixNanos;
-
-    #[test]
-    fn values_are_quoted_and_columns_told_from_keys() {
-        let part = |attribute: &str, value: &str| ConditionPart {
-            service: "payment".into(),
-            attribute: attribute.into(),
-            value: value.into(),
-        };
-        let window = TimeRange { from: UnixNanos(0), to: UnixNanos(1_000_000_000) };
-        let query = traces_with(
-            &window,
-            &[part("resource.service.version", "2.3.0"), part("span.app.brand", "o'malley")],
-        );
-        let shown = query
-            .replace(" from ", "\n  from ")
-            .replace(" where ", "\n  where ")
-            .replace(" and ", "\n  and ")
-            .replace(" intersect ", "\nintersect ");
-        expect_test::expect![[r#"
-            select count(distinct trace_id)
-              from (select trace_id
-              from spans
-              where start_time >= '1970-01-01T00:00:00Z'
-              and start_time < '1970-01-01T00:00:01Z'
-              and service = 'payment'
-              and cast("resource.service.version" as varchar) = '2.3.0'
-            intersect select trace_id
-              from spans
-              where start_time >= '1970-01-01T00:00:00Z'
-              and start_time < '1970-01-01T00:00:01Z'
-              and service = 'payment'
-              and cast(attr(attributes, 'span.app.brand') as varchar) = 'o''malley')"#]]
-        .assert_eq(&shown);
-        assert!(carries(&part("span.cart.items", ">= 50")).ends_with("as double) >= 50"));
+/// Traces with a span that carries a value.
+fn carries(part: &ConditionPart) -> String {
+    let (service, value) = (equals("service", &part.service), part.value.as_str());
+    let spans = format!("select trace_id from seen where {service}");
+    match part.attribute.as_str() {
+        NAME => format!("{spans} and {}", equals("name", value)),
+        CALLS => calls(&part.service, Some(value)),
+        name => {
+            // What a failed span says of its outcome is no reason of it.
+            let fine = if names::is_outcome(name) { " and not failed" } else { "" };
+            let found = attribute(name);
+            match Limit::parse(value) {
+                Some(limit) => format!(
+                    "{spans} and try_cast({found} as double) {} {}{fine}",
+                    limit.sign, limit.text
+                ),
+                None => format!("{spans} and {found} = {}{fine}", text(value)),
+            }
+        }
     }
+}
+
+/// Traces that carry all of these.
+fn carry_all(parts: &[ConditionPart]) -> String {
+    let parts: Vec<String> = parts.iter().map(carries).collect();
+    parts.join(" intersect ")
+}
+
+impl Place {
+    fn traces(&self) -> String {
+        let mut sql = match &self.call {
+            Some(call) => fails_in(call),
+            None => "select trace_id from requests where failed".to_owned(),
+        };
+        for call in &self.not_calls {
+            sql += &format!(" except ({})", fails_in(call));
+        }
+        for parts in &self.without {
+            sql += &format!(" except ({})", carry_all(parts));
+        }
+        sql
+    }
+}
+
+impl Group {
+    /// `grouped` holds the traces of its places, `carrying` those that carry all parts.
+    fn tables(&self) -> String {
+        let places: Vec<String> =
+            self.places.iter().map(|place| format!("({})", place.traces())).collect();
+        let grouped =
+            format!("grouped as (select distinct trace_id from ({}))", places.join(" union all "));
+        if self.parts.is_empty() {
+            return grouped;
+        }
+        let carrying = carry_all(&self.parts);
+        format!("{grouped}, carrying as (select distinct trace_id from ({carrying}))")
+    }
+
+    fn joins(&self) -> &'static str {
+        if self.parts.is_empty() {
+            "left join grouped g on g.trace_id = r.trace_id"
+        } else {
+            "left join grouped g on g.trace_id = r.trace_id \
+             left join carrying c on c.trace_id = r.trace_id"
+        }
+    }
+
+    fn is_in(&self) -> &'static str {
+        if self.parts.is_empty() {
+            "g.trace_id is not null"
+        } else {
+            "g.trace_id is not null and c.trace_id is not null"
+        }
+    }
+}
+
+// ===== queries =====
+
+impl Frame {
+    /// The spans of the question, and its requests.
+    fn tables(&self) -> String {
+        let ranges: Vec<&TimeRange> = [&self.window].into_iter().chain(&self.baseline).collect();
+        let edge = |range: &&TimeRange| TimeRange {
+            from: range.from.shifted(-EDGE_NS),
+            to: range.to.shifted(EDGE_NS),
+        };
+        let either = |ranges: Vec<String>| ranges.join(" or ");
+        let seen =
+            either(ranges.iter().map(edge).map(|range| within("start_time", &range)).collect());
+        let asked =
+            self.asked.as_deref().map(|service| format!(" where {}", equals("service", service)));
+        let operations: Vec<String> = self.operations.iter().map(|name| text(name)).collect();
+        let operations = match operations.as_slice() {
+            [] => String::new(),
+            names => format!(" and operation in ({})", names.join(", ")),
+        };
+        let loose = format!(" and trace_id <> '{}'", "0".repeat(32));
+        format!(
+            "with seen as (select *, {} as failed from spans where ({seen}){}), \
+             requests as (select trace_id, start_time, failed{} from (select *, {} as operation, \
+             row_number() over (partition by trace_id order by \
+             case when kind in ('server', 'consumer') then 0 else 1 end, \
+             case when parent_span_id is null then 0 else 1 end, start_time) as place \
+             from seen{}) where place = 1 and ({}) and {}{operations})",
+            failed_sql(),
+            if self.loose { loose.as_str() } else { "" },
+            if self.weighted {
+                ", case when weight > 0 then weight else 1 end as weight"
+            } else {
+                ""
+            },
+            operation(),
+            asked.unwrap_or_default(),
+            either(ranges.iter().map(|range| within("start_time", range)).collect()),
+            equals("service", self.service.as_deref().unwrap_or_default()),
+        )
+    }
+
+    /// How many requests this holds for.
+    fn count(&self, holds: &str, name: &str) -> String {
+        match self.weighted {
+            true => format!("coalesce(sum(case when {holds} then r.weight end), 0) as {name}"),
+            false => format!("count(case when {holds} then 1 end) as {name}"),
+        }
+    }
+
+    fn is_failing(&self) -> String {
+        format!("r.failed and {}", within("r.start_time", &self.failing))
+    }
+
+    fn is_healthy(&self) -> String {
+        let within = |range| within("r.start_time", range);
+        self.baseline.as_ref().map_or_else(
+            || "not r.failed".to_owned(),
+            |baseline| {
+                format!("not r.failed and {} and not ({})", within(baseline), within(&self.window))
+            },
+        )
+    }
+
+    /// Failing requests of a group among all failing ones; healthy ones in which one of the calls
+    /// fails, among all healthy ones.
+    pub(crate) fn failing_in(&self, group: &Group, calls: &[CallName]) -> String {
+        let (failing, healthy) = (self.is_failing(), self.is_healthy());
+        let calls: Vec<String> = calls.iter().map(fails_in).collect();
+        format!(
+            "{}, {}, call as (select distinct trace_id from ({})) select {}, {}, {}, {} from \
+             requests r {} left join call f on f.trace_id = r.trace_id",
+            self.tables(),
+            group.tables(),
+            calls.join(" union all "),
+            self.count(&format!("{failing} and {}", group.is_in()), "failing"),
+            self.count(&failing, "failing_of"),
+            self.count(&format!("{healthy} and f.trace_id is not null"), "healthy"),
+            self.count(&healthy, "healthy_of"),
+            group.joins(),
+        )
+    }
+
+    /// Failing requests of a group that carry its parts, among all of its places; healthy ones
+    /// that carry them, among all healthy ones.
+    pub(crate) fn carrying(&self, group: &Group) -> String {
+        let (failing, healthy) = (self.is_failing(), self.is_healthy());
+        format!(
+            "{}, {} select {}, {}, {}, {} from requests r {}",
+            self.tables(),
+            group.tables(),
+            self.count(&format!("{failing} and {}", group.is_in()), "failing"),
+            self.count(&format!("{failing} and g.trace_id is not null"), "failing_of"),
+            self.count(&format!("{healthy} and c.trace_id is not null"), "healthy"),
+            self.count(&healthy, "healthy_of"),
+            group.joins(),
+        )
+    }
+
+    /// Failing requests of a group among those that met one version (or instance) of a service
+    /// inside a time, and the same for those that met another one. Requests that fail otherwise
+    /// are left out.
+    pub(crate) fn split(&self, group: &Group, split: &Split<'_>) -> String {
+        let value = if split.by_instance { INSTANCE } else { VERSION };
+        let is_new = format!("v.value = {}", text(split.value));
+        let failing = format!("{} and {}", self.is_failing(), group.is_in());
+        let since = within("r.start_time", &split.range);
+        format!(
+            "{}, {}, met as (select distinct trace_id, {value} as value from seen where {}) \
+             select {}, {}, {}, {} from requests r join met v on v.trace_id = r.trace_id and \
+             v.value is not null {} where {since} and (not r.failed or {failing})",
+            self.tables(),
+            group.tables(),
+            equals("service", split.service),
+            self.count(&format!("{is_new} and r.failed"), "failing"),
+            self.count(&is_new, "failing_of"),
+            self.count(&format!("not ({is_new}) and r.failed"), "healthy"),
+            self.count(&format!("not ({is_new})"), "healthy_of"),
+            group.joins(),
+        )
+    }
+}
+
+/// A version, or an instance, of a service, and the others.
+pub(crate) struct Split<'s> {
+    pub(crate) service: &'s str,
+    pub(crate) value: &'s str,
+    pub(crate) by_instance: bool,
+    pub(crate) range: TimeRange,
 }

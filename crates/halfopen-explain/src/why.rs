@@ -5,6 +5,7 @@
 //! ([`difference`](crate::difference)), after which change ([`changes`](crate::changes)), and how
 //! much weight that bears ([`strength`](crate::strength)).
 
+mod evidence;
 mod words;
 
 use std::collections::BTreeSet;
@@ -13,11 +14,13 @@ use arrow::array::RecordBatch;
 use halfopen_model::answer::{
     BaselineKind, Cause, Gap, Onset, Scope, Share, Strength, Verdict, WhyAnswer,
 };
-use halfopen_model::{TimeRange, UnixNanos};
+use halfopen_model::time::SECOND_NS;
+use halfopen_model::{TimeRange, UnixNanos, known};
 
 use crate::anchor::Requests;
 use crate::bits::Bits;
-use crate::causes::Workshop;
+use crate::carriers::{self, Whole};
+use crate::causes::{self, Workshop};
 use crate::changes::{self, Change};
 use crate::cohorts::Cohorts;
 use crate::difference::Comparison;
@@ -28,6 +31,7 @@ use crate::onset::{self, Course};
 use crate::origin;
 use crate::scope;
 use crate::spans::Spans;
+use crate::sql::Frame;
 use crate::tree::Forest;
 
 /// With fewer failing requests than this nothing is said about them together.
@@ -41,6 +45,12 @@ const SUPPORT_SHARE_MIN: f64 = 0.02;
 
 /// ...and by so many of them.
 const SUPPORT_MIN: u32 = 3;
+
+pub use crate::gaps::LOSS_METRICS;
+
+/// A request at the edge of the window has spans outside of it: evidence holds those of so much
+/// time before and after.
+pub const EDGE_NS: i64 = 60 * SECOND_NS;
 
 /// What is asked.
 #[derive(Clone, PartialEq, Debug)]
@@ -64,6 +74,8 @@ pub struct WhyEvidence {
     pub baseline_spans: Vec<RecordBatch>,
     /// Changes in the window and in the hours before it.
     pub changes: Vec<RecordBatch>,
+    /// Points of [`LOSS_METRICS`] in the window and its edges.
+    pub metrics: Vec<RecordBatch>,
     /// Pieces of telemetry in the window that could not be read.
     pub rejects: u64,
     /// The bound that was reached when spans were read, where one was.
@@ -100,7 +112,18 @@ pub fn why(question: &WhyQuestion, evidence: &WhyEvidence) -> WhyAnswer {
     answer.verdict = verdict_before(&mut answer, &sides, service, &chosen.members);
     if answer.verdict == Verdict::Unexplained {
         let changes = changes::collect(&spans, &forest, &evidence.changes);
-        explain(&mut answer, &mut spans, &forest, &requests, &sides, &changes);
+        let frame = Frame {
+            window: question.window,
+            baseline: sides.baseline,
+            failing: TimeRange { from: UnixNanos(sides.from), to: UnixNanos(sides.until) },
+            asked: question.scope.service.clone(),
+            service: chosen.service,
+            operations: chosen.operations,
+            weighted: spans.weighted,
+            loose: spans.trace.contains(&NONE),
+        };
+        let traced = Traced { spans: &mut spans, forest: &forest, requests: &requests };
+        explain(&mut answer, traced, &sides, &changes, &frame);
         let likely = |cause: &Cause| cause.strength >= Strength::Likely;
         if answer.causes.iter().any(likely) {
             answer.verdict = Verdict::Explained;
@@ -156,21 +179,21 @@ impl Sides {
         let outcomes: Vec<(i64, bool)> =
             window.iter().map(|number| (request(number).start, request(number).failed)).collect();
         let course = onset::course(&outcomes, window_ns);
-        let (onset, range) = match &course {
+        let onset = match &course {
             Course::Rose { rise, end } => {
                 let (at, within_ns) = onset::moment(&outcomes, rise);
                 let until = end.map(|end| UnixNanos(outcomes[end].0));
-                let onset = Onset { at: UnixNanos(at), within_ns, until };
-                (Some(onset), rise.first..end.unwrap_or(window.len()))
+                Some(Onset { at: UnixNanos(at), within_ns, until })
             }
-            Course::Steady | Course::Spike { .. } => (None, 0..window.len()),
+            Course::Steady | Course::Spike { .. } => None,
         };
-        let failing = window[range].iter().copied().filter(|n| request(n).failed).collect();
+        let until = onset.and_then(|onset| onset.until).unwrap_or(question.window.to).0;
+        let from = onset.map_or(question.window.from, |onset| onset.at).0;
+        let fails = |n: &u32| request(n).failed && (from..until).contains(&request(n).start);
+        let failing = window.iter().copied().filter(fails).collect();
         let (peers, used) =
             if baseline.is_empty() { (&window, None) } else { (&baseline, question.baseline) };
         let healthy = peers.iter().copied().filter(|number| !request(number).failed).collect();
-        let until = onset.and_then(|onset| onset.until).unwrap_or(question.window.to).0;
-        let from = onset.map_or(question.window.from, |onset| onset.at).0;
         Sides { failing, healthy, course, onset, until, from, baseline: used, window }
     }
 
@@ -193,7 +216,7 @@ impl Sides {
             answer.before = Some(before(requests, members));
         } else if self.onset.is_some() {
             answer.before = Some(share(&|start| start < self.from));
-        } else if !self.failing.is_empty() {
+        } else if !self.failing.is_empty() && self.course == Course::Steady {
             answer.gaps.push(Gap::NoBaseline);
         }
         if let Course::Spike { first, end } = self.course {
@@ -214,18 +237,26 @@ fn before(requests: &Requests, members: &[u32]) -> Share {
     share
 }
 
+/// What is known of all traces.
+struct Traced<'t, 'a> {
+    spans: &'t mut Spans<'a>,
+    forest: &'t Forest,
+    requests: &'t Requests,
+}
+
 /// Looks for causes and puts them into the answer.
 fn explain(
     answer: &mut WhyAnswer,
-    spans: &mut Spans<'_>,
-    forest: &Forest,
-    requests: &Requests,
+    traced: Traced<'_, '_>,
     sides: &Sides,
     changes: &[Change],
+    frame: &Frame,
 ) {
+    let Traced { spans, forest, requests } = traced;
     let mut cohorts = Cohorts::new(spans, forest, requests, &sides.failing, &sides.healthy);
     let swallowed = origin::swallowed(spans, &cohorts);
     let mut slot = std::mem::take(&mut cohorts.slot);
+    let whole = slot.clone();
     let origins: Vec<origin::Origin> = sides
         .failing
         .iter()
@@ -239,29 +270,46 @@ fn explain(
         let key = items.list[item].key;
         (spans.words.text(key[1]), spans.words.text(key[2]))
     };
-    let known = |item: usize| items.known_when_healthy(spans, &cohorts, item);
-    let comparison =
-        Comparison { items: &items, cohorts: &cohorts, names: &names, known_when_healthy: &known };
+    let is_known = |item: usize| {
+        let key = items.list[item].key;
+        let is_attribute = known::Scope::split(spans.words.text(key[1])).is_some();
+        !is_attribute || carriers::known_in(spans, &cohorts, &cohorts.healthy, key)
+    };
+    let visits = causes::visits(spans, &cohorts);
+    let comparison = Comparison {
+        items: &items,
+        cohorts: &cohorts,
+        names: &names,
+        known_when_healthy: &is_known,
+    };
     let since = sides.onset.map(|onset| healthy_since(requests, &cohorts, onset.at));
     let (name, calls) = Workshop::codes(spans);
     let workshop = Workshop {
         spans,
+        forest,
         requests,
         cohorts: &cohorts,
         items: &items,
+        visits: &visits,
         origins: &origins,
         since: since.as_ref(),
         comparison: &comparison,
         name,
         calls,
     };
-    let (drafts, coincidences) = workshop.drafts();
-    let teller = words::Teller { workshop: &workshop, forest, sides, window: answer.window };
+    let whole = Whole::new(spans, forest, whole, cohorts.slots());
+    tell(answer, &words::Teller { workshop: &workshop, sides, whole: &whole, frame }, changes);
+}
+
+/// Puts causes and what was ruled out into the answer.
+fn tell(answer: &mut WhyAnswer, teller: &words::Teller<'_, '_>, changes: &[Change]) {
+    let (drafts, coincidences) = teller.workshop.drafts();
     let (mut ruled_out, mut told, mut named) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for draft in &drafts {
-        let judged = teller.changes(draft, changes);
+        let counted = teller.count(draft);
+        let judged = teller.changes(draft, &counted, changes);
         named.extend(judged.named);
-        let cause = teller.cause(draft, &drafts, judged.after);
+        let cause = teller.cause(draft, &counted, &drafts, judged.after);
         if cause.strength >= Strength::Likely || draft.explanation.is_some() {
             for line in judged.ruled_out {
                 // One reason for each change is enough, that of the strongest cause.

@@ -99,36 +99,6 @@ impl Items {
     }
 }
 
-impl Items {
-    /// Whether any healthy request carries the attribute of an item in the same service.
-    pub(crate) fn known_when_healthy(
-        &self,
-        spans: &Spans<'_>,
-        cohorts: &Cohorts,
-        item: usize,
-    ) -> bool {
-        let [service, attribute, _] = self.list[item].key;
-        let name = spans.words.text(attribute);
-        let healthy = |row: usize| {
-            let slot = cohorts.slot[row];
-            slot != NONE && !cohorts.is_failing(slot) && spans.service[row] == service
-        };
-        Scope::split(name).is_none()
-            || spans.parts.iter().any(|part| {
-                let rows = part.rows.num_rows();
-                let column = part.rows.column_by_name(name);
-                let map = part.rows.column_by_name(ATTRIBUTES).and_then(|c| c.as_map_opt());
-                let entries = map.and_then(MapEntries::new);
-                (0..rows).filter(|row| healthy(part.first + row)).any(|row| {
-                    column.is_some_and(|column| column.is_valid(row))
-                        || entries.as_ref().is_some_and(|entries| {
-                            entries.of(row).any(|entry| entries.key(entry) == name)
-                        })
-                })
-            })
-    }
-}
-
 // ===== the first pass: what do failing requests have? =====
 
 #[derive(Default)]

@@ -42,6 +42,22 @@ const NUMBERS: &[&str] = &[
     "thread.name",
 ];
 
+/// Names that begin with one of these describe a call: what was called, how and over what.
+const DESCRIBES_CALL_PREFIX: &[&str] = &[
+    "client.",
+    "code.",
+    "db.",
+    "http.",
+    "messaging.",
+    "net.",
+    "network.",
+    "peer.",
+    "rpc.",
+    "server.",
+    "service.peer.",
+    "url.",
+];
+
 /// Splits `span.http.route` into its key without the scope.
 fn key(attribute: &str) -> &str {
     ["span.", "resource.", "scope."]
@@ -69,6 +85,12 @@ pub(crate) fn is_left_out(attribute: &str) -> bool {
 /// observation elsewhere (a rate limiter that answers 429 has not failed itself).
 pub(crate) fn is_outcome(attribute: &str) -> bool {
     matches!(key(attribute), "http.response.status_code" | "http.status_code")
+}
+
+/// Whether an attribute of a span describes a call and no property of who makes it.
+pub(crate) fn describes_call(attribute: &str) -> bool {
+    let of_span = attribute.strip_prefix("span.");
+    of_span.is_some_and(|key| DESCRIBES_CALL_PREFIX.iter().any(|prefix| key.starts_with(prefix)))
 }
 
 /// How telling a name is, 0 the most: of attributes that hold for the same requests, the one

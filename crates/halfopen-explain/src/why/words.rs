@@ -1,28 +1,27 @@
-//! Puts what was found into the answer: calls, conditions, changes, evidence, next commands.
+//! Puts what was found into the answer: calls, conditions, changes, next commands.
 
 use std::collections::BTreeSet;
 
+use halfopen_model::TraceId;
 use halfopen_model::UnixNanos;
 use halfopen_model::answer::{
-    AfterChange, Call, Cause, Condition, ConditionPart, Contrast, Effect, Evidence, EvidenceRef,
-    Scope, Share, Strength, WhyAnswer,
+    Call, Cause, Condition, ConditionPart, Contrast, Scope, Share, Strength, WhyAnswer,
 };
 use halfopen_model::time::show_duration;
-use halfopen_model::{TimeRange, TraceId};
 
 use super::Sides;
 use crate::anchor::{self, Request, Requests};
 use crate::bits::Bits;
+use crate::carriers::Whole;
 use crate::causes::{Draft, Workshop};
-use crate::changes::{self, Change, Judged};
+use crate::changes::{self, Change, Fitting, Judged};
 use crate::difference::{Coincidence, Explanation, names};
 use crate::intern::NONE;
 use crate::origin::Site;
 use crate::reason;
 use crate::shell::quoted;
-use crate::sql;
+use crate::sql::Frame;
 use crate::strength::{self, CallFacts};
-use crate::tree::Forest;
 
 /// Other names of one fact that are shown.
 const SAME_AS_MAX: usize = 6;
@@ -33,17 +32,71 @@ const NEXT_MAX: usize = 4;
 /// Puts drafts into words.
 pub(super) struct Teller<'t, 'a> {
     pub(super) workshop: &'t Workshop<'t, 'a>,
-    pub(super) forest: &'t Forest,
     pub(super) sides: &'t Sides,
-    pub(super) window: TimeRange,
+    pub(super) whole: &'t Whole<'t, 'a>,
+    pub(super) frame: &'t Frame,
+}
+
+/// Requests of a draft, counted over whole traces as its queries count them.
+pub(super) struct Counted {
+    /// Failing requests of its places.
+    pub(super) places: Bits,
+    /// Those of them that carry all that it names.
+    pub(super) group: Bits,
+    /// Requests on both sides that carry all that it names.
+    pub(super) carrying: Bits,
+    /// Requests on both sides in which its calls fail.
+    pub(super) calls: Bits,
 }
 
 impl Teller<'_, '_> {
+    /// Counts a draft.
+    pub(super) fn count(&self, draft: &Draft) -> Counted {
+        let failing = &self.workshop.cohorts.failing;
+        let mut places = Bits::new(self.workshop.cohorts.slots());
+        for place in &draft.places {
+            let mut here = match place.site {
+                Some(site) => failing.and(&self.whole.failing_in(site)),
+                None => failing.clone(),
+            };
+            for site in &place.not_sites {
+                here = here.without(&self.whole.failing_in(*site));
+            }
+            for parts in &place.without {
+                here = here.without(&self.carrying(parts));
+            }
+            places.add(&here);
+        }
+        let parts = draft.explanation.as_ref().map_or(&[][..], |e| &e.parts);
+        let carrying = self.carrying(parts);
+        let mut calls = Bits::new(self.workshop.cohorts.slots());
+        self.sites(draft).for_each(|site| calls.add(&self.whole.failing_in(site)));
+        Counted { group: places.and(&carrying), places, carrying, calls }
+    }
+
+    /// Requests that carry all of these items; all requests for none.
+    fn carrying(&self, parts: &[usize]) -> Bits {
+        let cohorts = self.workshop.cohorts;
+        let mut all = cohorts.failing.clone();
+        all.add(&cohorts.healthy);
+        let sets = parts.iter().map(|item| self.workshop.items.list[*item].key);
+        sets.fold(all, |all, key| all.and(&self.whole.carrying(key)))
+    }
+
+    /// The calls in which a draft fails.
+    pub(super) fn sites(&self, draft: &Draft) -> impl Iterator<Item = Site> {
+        let mut sites: Vec<Site> = draft.places.iter().filter_map(|place| place.site).collect();
+        if sites.is_empty() {
+            sites.extend(draft.site);
+        }
+        sites.into_iter()
+    }
+
     /// Changes that fit a draft, and those that do not.
-    pub(super) fn changes(&self, draft: &Draft, all: &[Change]) -> Judged {
+    pub(super) fn changes(&self, draft: &Draft, counted: &Counted, all: &[Change]) -> Judged {
         let workshop = self.workshop;
         let failing: BTreeSet<u32> =
-            draft.group.members().map(|slot| workshop.cohorts.request[slot]).collect();
+            counted.group.members().map(|slot| workshop.cohorts.request[slot]).collect();
         let site = draft.site.map_or_else(Vec::new, |site| vec![site[0], site[1]]);
         let facts = changes::Facts {
             spans: workshop.spans,
@@ -59,11 +112,16 @@ impl Teller<'_, '_> {
     }
 
     /// One cause.
-    pub(super) fn cause(&self, draft: &Draft, all: &[Draft], after: Vec<AfterChange>) -> Cause {
-        let rows = self.rows(draft);
-        let contrast = self.contrast(draft, &rows);
-        let call = draft.site.map(|site| self.call(site, &rows));
-        let condition = draft.explanation.as_ref().map(|e| self.condition(draft, e));
+    pub(super) fn cause(
+        &self,
+        draft: &Draft,
+        counted: &Counted,
+        all: &[Draft],
+        fitting: Vec<Fitting>,
+    ) -> Cause {
+        let contrast = self.contrast(counted);
+        let call = draft.site.map(|site| self.call(site, &self.rows(draft)));
+        let condition = draft.explanation.as_ref().map(|e| self.condition(draft, counted, e));
         let strength = self.strength(draft, all, &contrast);
         let example = self.example(draft);
         let healthy_twin = example.and_then(|example| self.twin(example, draft));
@@ -73,12 +131,12 @@ impl Teller<'_, '_> {
             call,
             contrast,
             conditions: condition.into_iter().collect(),
-            after,
+            after: fitting.iter().map(|fitting| fitting.change.clone()).collect(),
             example: example.and_then(trace),
             healthy_twin: healthy_twin.and_then(trace),
             evidence: Vec::new(),
         };
-        cause.evidence = self.evidence(draft, &cause);
+        cause.evidence = self.evidence(draft, &cause, &fitting);
         cause
     }
 
@@ -93,28 +151,15 @@ impl Teller<'_, '_> {
         origins.filter(|origin| here(origin.site)).map(|origin| origin.row).collect()
     }
 
-    /// How many failing requests fail there, and how many healthy ones show that call failing.
-    fn contrast(&self, draft: &Draft, rows: &[u32]) -> Contrast {
-        let (cohorts, spans) = (self.workshop.cohorts, self.workshop.spans);
-        let slots = rows.iter().map(|row| cohorts.slot[*row as usize]).filter(|s| *s != NONE);
-        let failing = Bits::of(cohorts.slots(), slots.map(|slot| slot as usize));
-        let failing = failing.and(&cohorts.failing);
-        let mut healthy = Bits::new(cohorts.slots());
-        if let Some([service, _, name]) = draft.site {
-            let same = |row: &usize| {
-                spans.failed[*row] && spans.service[*row] == service && spans.name[*row] == name
-            };
-            for row in (0..spans.len()).filter(same) {
-                let slot = cohorts.slot[row];
-                if slot != NONE && !cohorts.is_failing(slot) {
-                    healthy.set(slot as usize);
-                }
-            }
-        }
-        let share = |set: &Bits, of: &Bits| Share::new(cohorts.weigh(set), cohorts.weigh(of));
+    /// How many failing requests are of the draft, and how many healthy ones show its calls
+    /// failing.
+    fn contrast(&self, counted: &Counted) -> Contrast {
+        let cohorts = self.workshop.cohorts;
+        let share =
+            |set: &Bits, of: &Bits| Share::new(cohorts.weigh(&set.and(of)), cohorts.weigh(of));
         Contrast {
-            failing: share(&failing, &cohorts.failing),
-            healthy: share(&healthy, &cohorts.healthy),
+            failing: share(&counted.group, &cohorts.failing),
+            healthy: share(&counted.calls, &cohorts.healthy),
         }
     }
 
@@ -133,17 +178,17 @@ impl Teller<'_, '_> {
         }
     }
 
-    fn part(&self, item: usize) -> ConditionPart {
+    pub(super) fn part(&self, item: usize) -> ConditionPart {
         let key = self.workshop.items.list[item].key;
         let text = |code: u32| self.workshop.spans.words.text(code).to_owned();
         ConditionPart { service: text(key[0]), attribute: text(key[1]), value: text(key[2]) }
     }
 
-    fn condition(&self, draft: &Draft, explanation: &Explanation) -> Condition {
+    fn condition(&self, draft: &Draft, counted: &Counted, explanation: &Explanation) -> Condition {
         let cohorts = self.workshop.cohorts;
         let path = self.workshop.path(&draft.group);
         let share =
-            |of: &Bits| Share::new(cohorts.weigh(&explanation.set.and(of)), cohorts.weigh(of));
+            |of: &Bits| Share::new(cohorts.weigh(&counted.carrying.and(of)), cohorts.weigh(of));
         let rank = |part: &ConditionPart| names::rank(&part.attribute, &part.value);
         let mut parts: Vec<_> = explanation.parts.iter().map(|item| self.part(*item)).collect();
         parts.sort_by_key(|part| (rank(part), part.clone()));
@@ -159,8 +204,12 @@ impl Teller<'_, '_> {
         Condition {
             parts,
             same_as,
-            contrast: Contrast { failing: share(&draft.of), healthy: share(&cohorts.healthy) },
+            contrast: Contrast {
+                failing: share(&counted.places),
+                healthy: share(&cohorts.healthy),
+            },
             p_value: explanation.p_value,
+            implied_by_call: explanation.implied,
         }
     }
 
@@ -185,7 +234,9 @@ impl Teller<'_, '_> {
                 below,
             })
         });
-        let Some(explanation) = &draft.explanation else { return of_call };
+        let Some(explanation) = draft.explanation.as_ref().filter(|e| !e.implied) else {
+            return of_call;
+        };
         let spread = strength::spread(workshop.items, cohorts, &draft.of, &explanation.set);
         strength::of_condition(explanation, draft.next_g, spread).max(of_call)
     }
@@ -197,7 +248,7 @@ impl Teller<'_, '_> {
             (slot, &self.workshop.requests.all[number])
         });
         let whole = |request: &Request| {
-            let shape = self.forest.shape[request.trace as usize];
+            let shape = self.workshop.forest.shape[request.trace as usize];
             shape.orphans == 0 && shape.repeated == 0 && shape.circle == 0
         };
         let here =
@@ -227,63 +278,6 @@ impl Teller<'_, '_> {
         candidates.filter(same).min_by_key(place).map(|(_, request)| request)
     }
 
-    fn evidence(&self, draft: &Draft, cause: &Cause) -> Vec<Evidence> {
-        let mut found = Vec::new();
-        if let (Some(call), Some(site)) = (&cause.call, draft.site) {
-            let name = self.workshop.spans.words.text(site[2]);
-            let unit = |value: i64| Effect { value: value as f64, unit: "ns" };
-            found.push(Evidence {
-                kind: "error_origin",
-                subject: subject(call),
-                effect: call.duration_ns.map(unit),
-                failing: cause.contrast.failing,
-                healthy: cause.contrast.healthy,
-                strength: cause.strength,
-                refs: call.example.map(|(t, s)| EvidenceRef::Span(t, s)).into_iter().collect(),
-                query: Some(sql::traces_failing(&self.window, &call.service, name)),
-            });
-        }
-        for condition in &cause.conditions {
-            let lift = condition.contrast.lift();
-            let lift = lift.is_finite().then_some(Effect { value: lift, unit: "ratio" });
-            found.push(Evidence {
-                kind: "attribute",
-                subject: show_parts(&condition.parts),
-                effect: lift,
-                failing: condition.contrast.failing,
-                healthy: condition.contrast.healthy,
-                strength: cause.strength,
-                refs: cause.example.map(EvidenceRef::Trace).into_iter().collect(),
-                query: Some(sql::traces_with(&self.window, &condition.parts)),
-            });
-        }
-        found.extend(cause.after.iter().filter_map(|change| self.split_evidence(change)));
-        found
-    }
-
-    fn split_evidence(&self, change: &AfterChange) -> Option<Evidence> {
-        let (new, others) = change.split.split_first()?;
-        let service = change.service.as_deref()?;
-        let mut rest = Share::default();
-        for other in others {
-            rest.count += other.failing.count;
-            rest.total += other.failing.total;
-        }
-        let by_version = change.version.as_deref() == Some(new.value.as_str());
-        let column =
-            if by_version { "resource.service.version" } else { "resource.service.instance.id" };
-        Some(Evidence {
-            kind: "version_split",
-            subject: format!("{service} {}", new.value),
-            effect: None,
-            failing: new.failing,
-            healthy: rest,
-            strength: if others.is_empty() { Strength::Weak } else { Strength::Strong },
-            refs: change.change_id.iter().cloned().map(EvidenceRef::Change).collect(),
-            query: Some(sql::by_column(&self.window, service, &format!("\"{column}\""))),
-        })
-    }
-
     /// Values that changed together with the failures and have nothing to do with them: one for
     /// each service, unless a change of it was ruled out already.
     pub(super) fn coincidences(
@@ -306,7 +300,7 @@ impl Teller<'_, '_> {
 }
 
 /// `payment → card-gateway`.
-fn subject(call: &Call) -> String {
+pub(super) fn subject(call: &Call) -> String {
     match &call.peer {
         Some(peer) => format!("{} → {peer}", call.service),
         None => format!("{} {}", call.service, call.operation),
@@ -314,7 +308,7 @@ fn subject(call: &Call) -> String {
 }
 
 /// `payment service.version = 2.3.0 and payment gift_card = true`.
-fn show_parts(parts: &[ConditionPart]) -> String {
+pub(super) fn show_parts(parts: &[ConditionPart]) -> String {
     let show = |part: &ConditionPart| {
         let key = part.attribute.split_once('.').map_or(part.attribute.as_str(), |(scope, key)| {
             if matches!(scope, "span" | "resource" | "scope") { key } else { &part.attribute }
@@ -340,7 +334,7 @@ pub(super) fn leave_out_background(causes: &mut Vec<Cause>) -> Vec<String> {
     let line = |cause: &Cause| {
         let (share, call) = (cause.contrast.failing, cause.call.as_ref()?);
         let subject = subject(call);
-        Some(format!("{subject}: only {} of {} failing requests", share.count, share.total))
+        Some(format!("{subject}: only {:.0} of {:.0} failing requests", share.count, share.total))
     };
     let told = causes.iter().filter(|cause| is_background(cause)).filter_map(line).collect();
     causes.retain(|cause| !is_background(cause));

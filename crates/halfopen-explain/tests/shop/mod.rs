@@ -2,7 +2,9 @@
 //! from the seed.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod plans;
 pub(crate) mod rows;
+pub(crate) mod told;
 
 use std::collections::BTreeMap;
 
@@ -58,7 +60,9 @@ pub(crate) struct Visit {
 
 impl Visit {
     pub(crate) fn pod(&self, service: &str) -> usize {
-        self.pods[service]
+        // No dice of their own: what happens elsewhere is the same with and without vouchers.
+        let vouchers = || (self.luck * 1e6) as usize % PODS;
+        self.pods.get(service).copied().unwrap_or_else(vouchers)
     }
 }
 
@@ -99,6 +103,8 @@ pub(crate) struct Shop {
     pub(crate) fault: FaultRule,
     /// Version by service, pod and second.
     pub(crate) version: VersionRule,
+    /// Whether payment asks the service of vouchers about gift cards, and only then.
+    pub(crate) vouchers: bool,
     /// How many spans each request stands for.
     pub(crate) weight: Option<f64>,
 }
@@ -111,6 +117,7 @@ impl Shop {
             background: 0.002,
             fault: Box::new(|_| None),
             version: Box::new(|_, _, _| "1.4.0"),
+            vouchers: false,
             weight: None,
         }
     }
@@ -263,6 +270,9 @@ impl Request<'_> {
             None => {
                 let calls: &[&str] = match callee {
                     "checkout" => &["inventory", "pricing", "payment"],
+                    "payment" if self.shop.vouchers && self.visit.gift_card => {
+                        &["vouchers", "card-gateway"]
+                    }
                     "payment" => &["card-gateway"],
                     _ => &[],
                 };

@@ -172,6 +172,20 @@ pub enum Gap {
         /// By how much at the most, in nanoseconds.
         skew_ns: i64,
     },
+    /// Clocks of two services that do not agree: calls that begin before their caller did, or end
+    /// after it though they took no longer.
+    ClockOffset {
+        /// The service that calls.
+        caller: String,
+        /// The service that is called.
+        callee: String,
+        /// By how much the clock of the callee is ahead, in nanoseconds; negative when behind.
+        ahead_ns: i64,
+        /// 90 % of these calls lie within so many nanoseconds of it.
+        spread_ns: i64,
+        /// Such calls of all calls between the two.
+        calls: Share,
+    },
     /// Too few requests to compare.
     FewRequests {
         /// Failing ones.
@@ -179,12 +193,23 @@ pub enum Gap {
         /// Healthy ones.
         healthy: u64,
     },
-    /// Nothing was found before the window to compare it with.
+    /// Requests fail from the begin of the window on, so nothing tells when it began.
     NoBaseline,
     /// Rows of telemetry that could not be read.
     Rejects(u64),
     /// The SDK reported attributes, events or links that it dropped.
     Dropped(u64),
+    /// Telemetry that an SDK or a collector says it lost.
+    Lost {
+        /// The service that says so; empty when it has no name.
+        service: String,
+        /// What was lost: spans, log records.
+        what: &'static str,
+        /// Why: `queue_full`, ...
+        reason: String,
+        /// How many.
+        count: u64,
+    },
     /// Something else, in a sentence.
     Other(String),
 }
@@ -203,11 +228,12 @@ impl Gap {
             Gap::RepeatedSpanIds(_) => "repeated_span_ids",
             Gap::ParentCycle(_) => "parent_cycle",
             Gap::NegativeDurations(_) => "negative_durations",
-            Gap::ClockSkew { .. } => "clock_skew",
+            Gap::ClockSkew { .. } | Gap::ClockOffset { .. } => "clock_skew",
             Gap::FewRequests { .. } => "few_requests",
             Gap::NoBaseline => "no_baseline",
             Gap::Rejects(_) => "rejects",
             Gap::Dropped(_) => "dropped",
+            Gap::Lost { .. } => "lost",
             Gap::Other(_) => "other",
         }
     }
@@ -226,7 +252,11 @@ impl fmt::Display for Gap {
                 write!(f, "{service} sends no spans, its {count}{those}")
             }
             Gap::IncompleteTraces(share) => {
-                write!(f, "{:.1} % of traces incomplete", share.ratio() * 100.0)
+                let percent = share.ratio() * 100.0;
+                match percent < 0.05 {
+                    true => f.write_str("less than 0.1 % of traces incomplete"),
+                    false => write!(f, "{percent:.1} % of traces incomplete"),
+                }
             }
             Gap::MissingParents(count) => {
                 let those = plural(*count, "span names", "spans name");
@@ -242,7 +272,8 @@ impl fmt::Display for Gap {
                 write!(f, "the last {} may still miss spans", show_duration(*settle_ns))
             }
             Gap::TailSampled(share) => {
-                write!(f, "{:.0} % of traces were sampled by outcome", share.ratio() * 100.0)
+                let (count, total) = (share.count, share.total);
+                write!(f, "{count} of {total} traces were sampled by outcome")
             }
             Gap::RepeatedSpanIds(count) => {
                 write!(f, "{count} span {} used twice", plural(*count, "id", "ids"))
@@ -258,9 +289,11 @@ impl fmt::Display for Gap {
                 write!(f, "the clock of {service} differs by up to {}", show_duration(*skew_ns))
             }
             Gap::FewRequests { failing, healthy } => {
-                write!(f, "only {failing} failing and {healthy} healthy requests to compare")
+                write!(f, "too few requests to compare: {failing} failing, {healthy} healthy")
             }
-            Gap::NoBaseline => f.write_str("nothing before the window to compare it with"),
+            Gap::NoBaseline => {
+                f.write_str("it fails all through the window: when it began is not known")
+            }
             Gap::Rejects(count) => {
                 let those = plural(*count, "piece of telemetry", "pieces of telemetry");
                 write!(f, "{count} {those} could not be read (table rejects)")
@@ -268,6 +301,17 @@ impl fmt::Display for Gap {
             Gap::Dropped(count) => {
                 let those = plural(*count, "span lost", "spans lost");
                 write!(f, "{count} {those} attributes, events or links in the SDK")
+            }
+            Gap::ClockOffset { caller, callee, ahead_ns, spread_ns, calls } => {
+                let way = if *ahead_ns < 0 { "behind" } else { "ahead of" };
+                let offset = show_duration(ahead_ns.saturating_abs());
+                let (spread, Share { count, total }) = (show_duration(*spread_ns), calls);
+                write!(f, "the clock of {callee} is {offset} ±{spread} {way} that of {caller}, ")?;
+                write!(f, "by {count} of {total} calls")
+            }
+            Gap::Lost { service, what, reason, count } => {
+                let who = if service.is_empty() { "a service" } else { service };
+                write!(f, "{who} lost {count} {what}: {reason}")
             }
             Gap::Other(text) => f.write_str(text),
         }
@@ -297,5 +341,17 @@ mod tests {
         let incomplete = Gap::IncompleteTraces(Share::new(12.0, 1000.0));
         assert_eq!(incomplete.to_string(), "1.2 % of traces incomplete");
         assert_eq!(Gap::RepeatedSpanIds(1).to_string(), "1 span id used twice");
+        let offset = |ahead_ns| Gap::ClockOffset {
+            caller: "checkout".into(),
+            callee: "payment".into(),
+            ahead_ns,
+            spread_ns: 2_000_000,
+            calls: Share::new(40.0, 120.0),
+        };
+        assert_eq!(
+            offset(-1_500_000_000).to_string(),
+            "the clock of payment is 1.5 s ±2.0 ms behind that of checkout, by 40 of 120 calls"
+        );
+        assert!(offset(1_500_000_000).to_string().contains("ahead of that of checkout"));
     }
 }

@@ -150,6 +150,9 @@ pub struct Condition {
     pub contrast: Contrast,
     /// Chance to see this difference by accident, corrected for all that was tried.
     pub p_value: f64,
+    /// Every request that makes the failing call has it: it tells which requests make the call,
+    /// not which of those fail.
+    pub implied_by_call: bool,
 }
 
 /// One attribute with its value.

@@ -1,7 +1,7 @@
 //! `why`: the window, the spans in it, what changed before.
 
 use arrow::array::RecordBatch;
-use halfopen_explain::why::{self, WhyEvidence, WhyQuestion};
+use halfopen_explain::why::{self, EDGE_NS, LOSS_METRICS, WhyEvidence, WhyQuestion};
 use halfopen_model::answer::{Gap, Scope, WhyAnswer};
 use halfopen_model::port::{Match, Rows, Scan};
 use halfopen_model::time::{SECOND_NS, show_duration};
@@ -13,12 +13,12 @@ use super::{Desk, DeskError};
 /// What is looked at when nothing is said: long enough for an onset to lie inside, short enough
 /// to be about the trouble of now.
 const WINDOW_NS_DEFAULT: i64 = 15 * 60 * SECOND_NS;
-/// A request at the edge of the window has spans outside of it.
-const EDGE_NS: i64 = 60 * SECOND_NS;
 /// A deploy of this morning may fail at noon.
 const CHANGES_BEFORE_NS: i64 = 6 * 3_600 * SECOND_NS;
 /// Changes that are looked at.
 const CHANGES_MAX: usize = 10_000;
+/// Points of counters of losses that are read; a service sends some ten of them a minute.
+const POINTS_MAX: usize = 20_000;
 /// Rejects that are counted; more are told as "at least".
 const REJECTS_MAX: usize = 10_000;
 /// Parts of the traces that are tried when there are too many spans: one in 4, 16, ...
@@ -39,15 +39,8 @@ pub struct WhyAsk {
 }
 
 /// Columns that say nothing about a failure and are large.
-pub(super) const UNREAD_COLUMNS: [&str; 7] = [
-    "links",
-    "trace_state",
-    "scope_version",
-    "resource_schema_url",
-    "scope_schema_url",
-    "dropped_events",
-    "dropped_links",
-];
+pub(super) const UNREAD_COLUMNS: [&str; 5] =
+    ["links", "trace_state", "scope_version", "resource_schema_url", "scope_schema_url"];
 
 impl<S: ReadEvidence> Desk<S> {
     /// Why do these requests fail?
@@ -75,6 +68,11 @@ impl<S: ReadEvidence> Desk<S> {
         let before = TimeRange { from: window.from.shifted(-CHANGES_BEFORE_NS), to: window.to };
         let changes = self.rows(Table::Changes, Match::All, Some(before), CHANGES_MAX).await?;
         evidence.changes = kept(Table::Changes, CHANGES_MAX, changes, &mut gaps);
+        for prefix in LOSS_METRICS {
+            let names = Match::TextPrefix { column: "name".to_owned(), prefix: prefix.to_owned() };
+            let rows = self.rows(Table::Metrics, names, Some(edged(window)), POINTS_MAX).await?;
+            evidence.metrics.extend(kept(Table::Metrics, POINTS_MAX, rows, &mut gaps));
+        }
         evidence.rejects = self.rejects_in(window).await?;
         let question = WhyQuestion { scope: ask.scope, window, baseline: ask.baseline, now };
         let mut answer = why::why(&question, &evidence);
@@ -155,8 +153,7 @@ impl<S: ReadEvidence> Desk<S> {
         gaps: &mut Vec<Gap>,
     ) -> Result<(Vec<RecordBatch>, Option<usize>), DeskError> {
         let rows_max = self.settings.why_spans_max;
-        let range =
-            TimeRange { from: window.from.shifted(-EDGE_NS), to: window.to.shifted(EDGE_NS) };
+        let range = edged(window);
         let mut whole = self.part_of(range, 1).await?;
         if !whole.truncated {
             return Ok((kept(Table::Spans, rows_max, whole, gaps), None));
@@ -193,6 +190,11 @@ impl<S: ReadEvidence> Desk<S> {
         scan.columns = Some(vec![Table::Rejects.time_column().into()]);
         Ok(self.evidence.read(scan).await?.len() as u64)
     }
+}
+
+/// A window with its edges.
+fn edged(window: TimeRange) -> TimeRange {
+    TimeRange { from: window.from.shifted(-EDGE_NS), to: window.to.shifted(EDGE_NS) }
 }
 
 fn read_columns() -> Vec<String> {

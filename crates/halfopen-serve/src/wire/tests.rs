@@ -148,6 +148,7 @@ fn why() -> WhyAnswer {
                 same_as: Vec::new(),
                 contrast,
                 p_value: 1e-12,
+                implied_by_call: false,
             }],
             after: Vec::new(),
             example: Some(trace_id),

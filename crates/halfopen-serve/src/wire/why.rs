@@ -143,6 +143,10 @@ pub struct ConditionV1 {
     pub contrast: ContrastV1,
     /// Chance to see this by accident, corrected for all that was tried.
     pub p_value: f64,
+    /// Every request that makes the failing call has it: it tells which requests make the call,
+    /// not which of those fail.
+    #[serde(default)]
+    pub implied_by_call: bool,
 }
 
 /// One attribute with its value.
@@ -313,6 +317,7 @@ impl From<&Condition> for ConditionV1 {
             same_as: condition.same_as.iter().map(PartV1::from).collect(),
             contrast: ContrastV1::from(condition.contrast),
             p_value: condition.p_value,
+            implied_by_call: condition.implied_by_call,
         }
     }
 }

@@ -12,4 +12,7 @@ mod http;
 mod life;
 mod refusal;
 mod sdk;
+#[path = "../../../halfopen-explain/tests/shop/mod.rs"]
+mod shop;
 mod values;
+mod why_sql;

@@ -1,10 +1,12 @@
 //! Why requests fail, on a few lines.
 
 use halfopen_serve::wire::{
-    AfterV1, CallV1, CauseV1, ConditionV1, ContrastV1, PartV1, ScopeV1, WhyV1,
+    AfterV1, CallV1, CauseV1, ConditionV1, ContrastV1, OnsetV1, PartV1, ScopeV1, WhyV1,
 };
 
-use super::text::{about, clean, clock, closing, count, date, of, padded, percent, short, width};
+use super::text::{
+    about, clean, clock, closing, count, date, of, padded, percent, plural, short, width,
+};
 use crate::Failure;
 use crate::terminal::{COMMAND, FAILED, FAINT, STRONG, Terminal};
 
@@ -26,7 +28,7 @@ pub(crate) fn show(terminal: &mut Terminal, answer: &WhyV1, all: bool) -> Result
     headline(terminal, answer)?;
     let shown = if all { answer.causes.len() } else { answer.causes.len().min(CAUSES_SHOWN) };
     for (position, cause) in answer.causes[..shown].iter().enumerate() {
-        self::cause(terminal, position + 1, cause, answer.onset.is_some(), all)?;
+        self::cause(terminal, position + 1, cause, answer.onset.as_ref(), all)?;
     }
     if shown < answer.causes.len() {
         terminal.line(format_args!(" … {} more: --all", answer.causes.len() - shown))?;
@@ -65,7 +67,9 @@ fn headline(terminal: &mut Terminal, answer: &WhyV1) -> Result<(), Failure> {
     }
     if answer.failing.count <= 0.0 {
         let total = count(answer.failing.total);
-        return terminal.line(format_args!("none of {total} {requests} failed"));
+        let requests =
+            if total == "1" { requests.replacen("requests", "request", 1) } else { requests };
+        return terminal.line(format_args!("{total} {requests}, none failed"));
     }
     let before = match &answer.before {
         Some(before) => format!(", was {}", percent(before.ratio)),
@@ -87,9 +91,20 @@ fn headline(terminal: &mut Terminal, answer: &WhyV1) -> Result<(), Failure> {
         percent(answer.failing.ratio),
     ))?;
     match answer.verdict.as_str() {
-        "unexplained" => terminal.line(" nothing tells them from the healthy ones"),
+        "unexplained" => terminal.line(unexplained(answer)),
         "not_enough_evidence" => terminal.line(" not enough evidence to say why"),
         _ => Ok(()),
+    }
+}
+
+/// What is said where no cause stands out: never more than the causes below it say.
+fn unexplained(answer: &WhyV1) -> &'static str {
+    if answer.gaps.iter().any(|gap| gap.kind == "few_requests") {
+        " there are too few healthy ones to tell them from"
+    } else if answer.causes.iter().any(|cause| !cause.conditions.is_empty()) {
+        " nothing tells them from the healthy ones for sure"
+    } else {
+        " nothing tells them from the healthy ones"
     }
 }
 
@@ -102,8 +117,8 @@ fn looked_at(answer: &WhyV1) -> String {
         }
     };
     format!(
-        "{} spans · {} {}..{} UTC · {against}",
-        count(answer.spans as f64),
+        "{} · {} {}..{} UTC · {against}",
+        plural(answer.spans as usize, "span", "spans"),
         date(from),
         clock(from),
         clock(to),
@@ -114,7 +129,7 @@ fn cause(
     terminal: &mut Terminal,
     number: usize,
     cause: &CauseV1,
-    has_onset: bool,
+    onset: Option<&OnsetV1>,
     all: bool,
 ) -> Result<(), Failure> {
     let what = match &cause.call {
@@ -135,7 +150,7 @@ fn cause(
     }
     let shown = if all { cause.after.len() } else { CONDITIONS_SHOWN };
     for change in cause.after.iter().take(shown) {
-        after(terminal, change, has_onset)?;
+        after(terminal, change, onset)?;
     }
     see(terminal, cause)
 }
@@ -202,7 +217,8 @@ fn call_text(call: &CallV1) -> String {
 fn condition_text(condition: &ConditionV1) -> String {
     let parts: Vec<String> =
         condition.parts.iter().map(|part| part_text(part, &condition.parts)).collect();
-    clean(&parts.join(" and ")).into_owned()
+    let call = if condition.implied_by_call { ", as in every request with this call" } else { "" };
+    clean(&format!("{}{call}", parts.join(" and "))).into_owned()
 }
 
 /// `payment.k8s.pod.name = payment-7c9-x2`. Where it was set (`resource.`, `span.`) is said only
@@ -246,15 +262,19 @@ fn same_text(condition: &ConditionV1, columns: usize) -> String {
 }
 
 /// A change near the onset, and how its versions did.
-fn after(terminal: &mut Terminal, after: &AfterV1, has_onset: bool) -> Result<(), Failure> {
+fn after(terminal: &mut Terminal, after: &AfterV1, onset: Option<&OnsetV1>) -> Result<(), Failure> {
     let what = match (&after.service, &after.version) {
         (Some(service), Some(version)) => format!("{} {service} {version}", after.kind),
         _ => format!("{}: {}", after.kind, after.title),
     };
-    let distance = match after.before_onset_ns {
-        _ if !has_onset => String::new(),
-        0.. => format!(" ({} before)", about(after.before_onset_ns)),
-        late => format!(" ({} after the onset)", about(late.saturating_neg())),
+    let distance = match (onset, after.before_onset_ns) {
+        (None, _) => String::new(),
+        // Which of the two came first cannot be told.
+        (Some(onset), before) if before.saturating_abs() <= onset.within_ns => {
+            " (at the onset)".to_owned()
+        }
+        (_, before @ 0..) => format!(" ({} before the onset)", about(before)),
+        (_, late) => format!(" ({} after the onset)", about(late.saturating_neg())),
     };
     let text = format!("after     {what} at {}{distance}", clock(after.at.0));
     let split: Vec<String> = after

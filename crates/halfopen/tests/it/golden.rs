@@ -169,6 +169,20 @@ impl Drop for Server {
     }
 }
 
+/// What docs/why.md shows is what is printed.
+#[test]
+fn the_example_of_the_manual_is_true() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(folder.join(path)).expect("a file");
+    let printed = read("tests/cli/why.out").replace(" --data $DATA", "");
+    let (printed, _) = printed.split_once("--- exit").expect("an exit code");
+    let manual = read("../../docs/why.md");
+    assert!(
+        manual.contains(&format!("$ halfopen why\n{printed}```")),
+        "docs/why.md shows no:\n{printed}"
+    );
+}
+
 #[test]
 fn a_reader_that_has_seen_enough_is_no_failure() {
     let mut child = halfopen()

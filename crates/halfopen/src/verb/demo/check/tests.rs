@@ -29,8 +29,13 @@ fn part(service: &str, attribute: &str, value: &str) -> ConditionPart {
 /// An answer that names the cause in full.
 fn answer() -> WhyAnswer {
     let parts = vec![part("checkout", "span.payment.method", "gift_card")];
-    let condition =
-        Condition { parts, same_as: Vec::new(), contrast: Contrast::default(), p_value: 1e-9 };
+    let condition = Condition {
+        parts,
+        same_as: Vec::new(),
+        contrast: Contrast::default(),
+        p_value: 1e-9,
+        implied_by_call: false,
+    };
     let change = AfterChange {
         change_id: None,
         kind: "deploy".into(),
