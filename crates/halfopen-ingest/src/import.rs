@@ -6,6 +6,7 @@
 //! | `input`, `items` | lines and items of a source of any size, one at a time |
 //! | `otlp`, `jaeger`, `zipkin`, `har` | what the fields of each format mean |
 //! | `log_json`, `logfmt`, `pattern` | lines; `record` and `when` know levels and times |
+//! | `prometheus`, [`Mapping`] | metrics in text; tables by a file that says what is what |
 //! | `emit`, [`Group`] | items become groups of a bounded size |
 //! | `rows` | rows of exchanges and changes |
 //!
@@ -16,6 +17,7 @@
 
 use std::io::BufRead;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use halfopen_model::UnixNanos;
 
@@ -28,8 +30,11 @@ mod items;
 mod jaeger;
 mod log_json;
 mod logfmt;
+mod mapping;
+mod metric;
 mod otlp;
 mod pattern;
+mod prometheus;
 mod record;
 pub(crate) mod rows;
 mod value;
@@ -47,19 +52,33 @@ use xxhash_rust::xxh3::xxh3_128;
 pub use format::{Format, HEAD_BYTES, NoFormat, detect};
 pub(crate) use group::Change;
 pub use group::{Group, GroupError};
+pub use mapping::{Mapping, MappingError};
 pub use pattern::{Pattern, PatternError};
 
 /// In front of the sender of everything that was imported.
 pub const SENDER_PREFIX: &str = "import ";
 
 /// How sources are read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ImportSettings {
     /// The service of things that name none.
     pub service: Option<String>,
     /// How lines are taken apart; without one [`Format::Pattern`] takes those that begin with a
     /// time.
     pub pattern: Option<Pattern>,
+    /// How tables become evidence; without one [`Format::Mapped`] rejects the whole source.
+    pub mapping: Option<Arc<Mapping>>,
+    /// The name of the source, by which a mapping chooses what it is.
+    pub source: String,
+    /// When things without a time of their own happened.
+    pub at: UnixNanos,
+}
+
+impl Default for ImportSettings {
+    fn default() -> Self {
+        let (service, pattern, mapping) = (None, None, None);
+        ImportSettings { service, pattern, mapping, source: String::new(), at: UnixNanos(0) }
+    }
 }
 
 /// How the reading of a source ended.
@@ -99,6 +118,14 @@ pub fn read(
             let pattern = settings.pattern.as_ref().unwrap_or_else(|| Pattern::iso());
             pattern::read(pattern, &mut input, &mut out)
         }
+        Format::Prometheus => prometheus::read(&mut input, settings.at.0, &mut out),
+        Format::Mapped => match settings.mapping.as_ref().and_then(|m| m.table(&settings.source)) {
+            Some(table) => mapping::read(table, settings.at.0, &mut input, &mut out),
+            None => {
+                out.reject("its name".to_owned(), "no mapping takes it".to_owned(), 1, b"");
+                Ok(())
+            }
+        },
     };
     match result {
         Ok(()) => {}

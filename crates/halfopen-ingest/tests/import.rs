@@ -4,7 +4,5 @@ mod import {
     pub(crate) mod run;
 
     mod hostile;
-    mod logs;
     mod otlp;
-    mod traces;
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::io;
 use std::ops::ControlFlow;
 
-use super::group::{Exchange, GROUP_BYTES, GROUP_ROWS, Group, Part, Reject, message};
+use super::group::{Change, Exchange, GROUP_BYTES, GROUP_ROWS, Group, Part, Reject, message};
 use super::input::Input;
 use crate::settings::{REJECT_RAW_BYTES_MAX_DEFAULT, Signal};
 use crate::wire::Writer;
@@ -156,6 +156,11 @@ impl<'a> Emitter<'a> {
         let bodies: usize = sides.iter().map(|side| side.body.as_ref().map_or(0, Vec::len)).sum();
         self.bytes += bodies + 1_024;
         self.group.exchanges.push(exchange);
+    }
+
+    pub(crate) fn change(&mut self, change: Change) {
+        self.bytes += change.texts.iter().map(String::len).sum::<usize>() + 256;
+        self.group.changes.push(change);
     }
 
     /// Notes something that could not be read: `items` of it were lost.

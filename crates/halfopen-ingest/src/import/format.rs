@@ -8,6 +8,7 @@ use super::log_json::is_log;
 use super::logfmt::is_logfmt;
 use super::otlp::{signal_of_json, signal_of_proto};
 use super::pattern::Pattern;
+use super::prometheus;
 use crate::json::{Json, Kind, parse};
 
 /// Bytes of a source that [`detect`] looks at.
@@ -44,11 +45,15 @@ pub enum Format {
     ContainerLog,
     /// Lines by a pattern of the user.
     Pattern,
+    /// The text exposition format of Prometheus.
+    Prometheus,
+    /// Somebody's table, by a mapping file.
+    Mapped,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Format; 14] = [
+    pub const ALL: [Format; 16] = [
         Format::OtlpJson,
         Format::OtlpJsonLines,
         Format::OtlpProto,
@@ -63,6 +68,8 @@ impl Format {
         Format::TimedLines,
         Format::ContainerLog,
         Format::Pattern,
+        Format::Prometheus,
+        Format::Mapped,
     ];
 
     /// Its name in `--format` and in rejects.
@@ -82,6 +89,8 @@ impl Format {
             Format::TimedLines => "timed-lines",
             Format::ContainerLog => "container-log",
             Format::Pattern => "pattern",
+            Format::Prometheus => "prometheus",
+            Format::Mapped => "mapping",
         }
     }
 
@@ -200,6 +209,9 @@ fn lines(text: &[u8]) -> Result<Format, NoFormat> {
     let share = |fits: &dyn Fn(&str) -> bool| {
         whole.iter().filter(|line| fits(line)).count() * 2 >= whole.len()
     };
+    if share(&prometheus::is_line) {
+        return Ok(Format::Prometheus);
+    }
     let first = |pattern: &Pattern| whole.first().is_some_and(|line| pattern.fits(line));
     let (access, container, timed) = (Pattern::access(), Pattern::cri(), Pattern::iso());
     if share(&|line| access.fits(line)) {
@@ -216,8 +228,8 @@ fn lines(text: &[u8]) -> Result<Format, NoFormat> {
         return Ok(Format::TimedLines);
     }
     Err(NoFormat(format!(
-        "it begins with {:?}; looked for JSON, OTLP in protobuf, an access log, logfmt, and lines \
-         that begin with a time",
+        "it begins with {:?}; looked for JSON, OTLP in protobuf, metrics of Prometheus, an access \
+         log, logfmt, and lines that begin with a time; tables need --mapping FILE",
         shown(text)
     )))
 }

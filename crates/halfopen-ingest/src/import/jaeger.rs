@@ -18,7 +18,8 @@ const MICROSECOND_NS: u64 = 1_000;
 const STATUS_OK: u64 = 1;
 const STATUS_ERROR: u64 = 2;
 /// Values of the tag `span.kind` by the number of their kind in OTLP.
-const KINDS: [&str; 6] = ["unspecified", "internal", "server", "client", "producer", "consumer"];
+pub(crate) const KINDS: [&str; 6] =
+    ["unspecified", "internal", "server", "client", "producer", "consumer"];
 
 /// Reads all traces.
 pub(crate) fn read(input: &mut Input<'_>, out: &mut Emitter<'_>) -> Result<(), Halt> {

@@ -1,6 +1,8 @@
 //! Whatever a source holds: no panic, and everything that is lost is counted.
 
-use halfopen_ingest::import::{Format, ImportSettings, detect};
+use std::sync::Arc;
+
+use halfopen_ingest::import::{Format, ImportSettings, Mapping, detect};
 use halfopen_model::Table;
 use proptest::prelude::*;
 
@@ -19,11 +21,21 @@ pub(crate) const SOURCES: &[&str] = &[
     "10.0.0.7 - - [20/Nov/2026:14:30:00 +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"curl\"\n",
     "2026-11-20 14:30:00,1 ERROR [x] y: z\n at a.b\n2026-11-20T14:30:00+01:00 hello\n",
     "2026-11-20T14:30:00.123456789Z stdout F hello\n",
+    "# TYPE a histogram\na_bucket{le=\"+Inf\",x=\"a\\\"b\"} 3 17\na_sum 1\na_count 3\n# EOF\n",
+    "TraceID,SpanID,Time,Note\n1,2,1795185000,\"a, \"\"b\"\"\nc\"\n",
 ];
 
+fn settings() -> ImportSettings {
+    let text = "[[table]]\nfiles = '.'\ninto = 'spans'\nrest = true\n[table.columns]\n\
+        trace_id = { column = 'TraceID', repeat = '1' }\nspan_id = 'SpanID'\nstart_time = 'Time'\n";
+    let mapping = Mapping::parse(text).expect("a mapping");
+    ImportSettings { mapping: Some(Arc::new(mapping)), source: "a".into(), ..Default::default() }
+}
+
 fn check(text: &[u8]) {
+    let settings = settings();
     for format in Format::ALL {
-        let found = rows_of(format, &ImportSettings::default(), text);
+        let found = rows_of(format, &settings, text);
         let rows: usize = Table::ALL.into_iter().map(|table| found.count(table)).sum();
         assert!(!text.is_empty() || rows == 0, "{format}");
     }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use halfopen_ingest::import::{Format, Group, ImportSettings, detect, read};
 use halfopen_ingest::{EvidenceBuilder, IngestSettings};
 use halfopen_model::batch::Cells;
-use halfopen_model::{AttributeValue, Batch, Table, UnixNanos};
+use halfopen_model::{Batch, Table, UnixNanos};
 
 pub(crate) const AT: UnixNanos = UnixNanos(5_000);
 
@@ -47,18 +47,6 @@ impl Found {
     pub(crate) fn cells(&self, table: Table) -> Cells<'_> {
         let batch = self.0.iter().find(|batch| batch.table == table);
         Cells::new(&batch.expect("the table has rows").rows)
-    }
-
-    /// All attributes of a row, as `key=text`.
-    pub(crate) fn attributes(&self, table: Table, row: usize) -> Vec<String> {
-        let mut all: Vec<String> = self
-            .cells(table)
-            .attributes(row)
-            .into_iter()
-            .map(|(key, value)| format!("{key}={}", AttributeValue::to_text(&value)))
-            .collect();
-        all.sort();
-        all
     }
 
     /// The reasons of all rejects.

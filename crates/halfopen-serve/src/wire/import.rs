@@ -119,6 +119,6 @@ pub struct ImportSourceV1 {
     pub source: String,
     /// Its format; `None` for one without content, or without a format that fits.
     pub format: Option<String>,
-    /// Why no format fits.
+    /// Why it was passed over.
     pub problem: Option<String>,
 }

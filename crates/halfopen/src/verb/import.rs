@@ -1,9 +1,10 @@
 //! `halfopen import`: what other tools wrote becomes evidence.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
-use halfopen_ingest::import::{Format, ImportSettings, Pattern};
+use halfopen_ingest::import::{Format, ImportSettings, Mapping, Pattern};
 use halfopen_serve::import::Taken;
 use halfopen_serve::wire::{ImportSourceV1, ImportTakenV1, ImportV1, Version};
 
@@ -49,6 +50,10 @@ pub struct ImportArgs {
     #[arg(long, value_name = "REGEX", conflicts_with = "format")]
     pattern: Option<String>,
 
+    /// Read tables (CSV, JSON) as this file says, whose columns are which fields: docs/import.md
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "pattern"])]
+    mapping: Option<PathBuf>,
+
     /// The service of things that name none
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
@@ -61,6 +66,18 @@ fn read_format(name: &str) -> Result<Format, String> {
     Format::from_name(name).ok_or_else(|| {
         let names: Vec<&str> = Format::ALL.into_iter().map(Format::name).collect();
         format!("there are {}", names.join(", "))
+    })
+}
+
+fn read_mapping(path: &Path) -> Result<Mapping, Failure> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::environment(format!("could not read \"{shown}\"")).cause(&error)
+    })?;
+    Mapping::parse(&text).map_err(|error| {
+        Failure::usage(format!("the mapping \"{shown}\" cannot be used"))
+            .detail(error.to_string())
+            .hint("docs/import.md lists the keys, docs/import holds examples")
     })
 }
 
@@ -83,7 +100,9 @@ pub(crate) async fn run(args: ImportArgs, session: &mut Session) -> Result<Outco
             .hint("for example --pattern '^(?<time>[^ ]+) (?<level>[A-Z]+) (?<message>.*)'")
     })?;
     let format = args.format.or(pattern.as_ref().map(|_| Format::Pattern));
-    let settings = ImportSettings { service: args.service.clone(), pattern };
+    let mapping = args.mapping.as_deref().map(read_mapping).transpose()?.map(Arc::new);
+    let service = args.service.clone();
+    let settings = ImportSettings { service, pattern, mapping, ..ImportSettings::default() };
     let sources = sources::list(&args.path, &*session.clock)?;
     let mut destination = Destination::open(&args.source, session).await?;
     let mut report = Report::default();
@@ -132,10 +151,12 @@ async fn one(
     report.bytes += reading.bytes();
     let (format, problem) = match reading.finish().await? {
         Read::As(format) => (Some(format.name().to_owned()), None),
-        Read::Empty => (None, None),
-        Read::Unknown(why) => (None, Some(why)),
+        Read::Nothing(why) => (None, Some(why.to_owned())),
+        Read::Unknown(why) => {
+            report.unknown += 1;
+            (None, Some(why))
+        }
     };
-    report.unknown += u64::from(problem.is_some());
     if report.sources.len() < SOURCES_LISTED_MAX {
         report.sources.push(ImportSourceV1 { source: source.name.clone(), format, problem });
     } else {

@@ -6,6 +6,7 @@
 
 mod crash;
 mod demo;
+mod formats;
 mod full_disk;
 mod golden;
 mod import;

@@ -21,14 +21,16 @@ const GROUPS_WAITING_MAX: usize = 2;
 enum Trouble {
     Io(io::Error),
     Format(NoFormat),
+    /// A mapping says so.
+    Ignored,
 }
 
 /// How a source was read.
 pub(super) enum Read {
     /// In this format.
     As(Format),
-    /// There was nothing in it.
-    Empty,
+    /// Not at all: why.
+    Nothing(&'static str),
     /// No format fits: why not.
     Unknown(String),
 }
@@ -53,7 +55,9 @@ impl Reading {
     ) -> Reading {
         let bytes = Arc::new(AtomicU64::new(0));
         let (sender, groups) = mpsc::channel(GROUPS_WAITING_MAX);
-        let (source, settings) = (source.clone(), settings.clone());
+        let source = source.clone();
+        let settings =
+            ImportSettings { source: source.name.clone(), at: source.at, ..settings.clone() };
         let name = source.name.clone();
         let counter = Arc::clone(&bytes);
         let reader = tokio::task::spawn_blocking(move || {
@@ -85,7 +89,8 @@ impl Reading {
         })?;
         match ended {
             Ok(Some(format)) => Ok(Read::As(format)),
-            Ok(None) => Ok(Read::Empty),
+            Ok(None) => Ok(Read::Nothing("it is empty")),
+            Err(Trouble::Ignored) => Ok(Read::Nothing("the mapping leaves it out")),
             Err(Trouble::Io(error)) => {
                 Err(Failure::environment(format!("could not read \"{name}\"")).cause(&error))
             }
@@ -105,6 +110,12 @@ fn read_source(
     settings: &ImportSettings,
     sender: &mpsc::Sender<Group>,
 ) -> Result<Option<Format>, Trouble> {
+    let mapping = settings.mapping.as_ref();
+    if mapping.is_some_and(|mapping| mapping.ignores(&settings.source)) {
+        return Err(Trouble::Ignored);
+    }
+    let is_mapped = mapping.is_some_and(|mapping| mapping.takes(&settings.source));
+    let format = format.or(is_mapped.then_some(Format::Mapped));
     let mut inflated = inflating(source).map_err(Trouble::Io)?;
     let mut head = Vec::new();
     let found = match format {

@@ -44,7 +44,7 @@ pub(super) fn show(terminal: &mut Terminal, report: &ImportV1) -> Result<(), Fai
     let unknown = report.sources.iter().filter(|source| source.format.is_none());
     for source in unknown {
         let name = clean(&source.source).into_owned();
-        let why = source.problem.as_deref().map_or("it is empty", |_| "its format is not known");
+        let why = clean(source.problem.as_deref().unwrap_or_default()).into_owned();
         terminal.line(format_args!("passed over: {name} {FAINT}({why}){FAINT:#}"))?;
     }
     for table in Table::ALL {

@@ -3,7 +3,7 @@
 use halfopen_ingest::import::{Format, ImportSettings};
 use halfopen_model::Table;
 
-use crate::import::run::{rows, rows_of};
+use super::{rows, rows_of};
 
 const JAEGER: &str = r#"{"data":[{"traceID":"7f3","spans":[
     {"traceID":"7f3","spanID":"a1","flags":1,"operationName":"GET /cart",
@@ -105,7 +105,7 @@ fn zipkin_spans_keep_endpoints_annotations_and_errors() {
 
 #[test]
 fn things_without_a_service_get_the_one_that_was_given() {
-    let settings = ImportSettings { service: Some("shop".into()), pattern: None };
+    let settings = ImportSettings { service: Some("shop".into()), ..Default::default() };
     let text = r#"[{"traceId":"1","id":"1","timestamp":1}]"#;
     let found = rows_of(Format::Zipkin, &settings, text.as_bytes());
     assert_eq!(found.cells(Table::Spans).text("service", 0), Some("shop"));

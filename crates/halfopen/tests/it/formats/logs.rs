@@ -3,7 +3,7 @@
 use halfopen_ingest::import::{Format, ImportSettings, Pattern, detect};
 use halfopen_model::{Table, UnixNanos};
 
-use crate::import::run::{Found, rows, rows_of};
+use super::{Found, rows, rows_of};
 
 /// Severity, service and body of all log records.
 fn shown(found: &Found) -> Vec<String> {
@@ -102,7 +102,7 @@ fn access_logs_become_attributes_of_http() {
 fn a_pattern_of_the_user_names_its_fields() {
     let pattern =
         Pattern::new(r"^(?<time>\d+)\|(?<level>\w+)\|(?<service>\w+)\|(?<pod>\w+)\|(?<message>.*)");
-    let settings = ImportSettings { pattern: pattern.ok(), service: None };
+    let settings = ImportSettings { pattern: pattern.ok(), ..Default::default() };
     let text = "1795185000|E|cart|pod7|broke\n  more\n";
     let found = rows_of(Format::Pattern, &settings, text.as_bytes());
     assert_eq!(shown(&found), ["2026-11-20T14:30:00Z 17 cart broke\n  more"]);
