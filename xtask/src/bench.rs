@@ -9,7 +9,11 @@ use std::time::Duration;
 mod client;
 mod decode;
 mod fsync;
+<<<<<<< HEAD
 mod resilience;
+=======
+mod lookup;
+>>>>>>> 8f223df (A lookup by id opens only the segments that hold it)
 mod server;
 
 /// One measured figure.
@@ -34,11 +38,20 @@ const BENCHES: [(&str, Bench); 6] = [
     ("latency", server::latency),
     ("start", server::start),
     ("memory", server::memory),
+<<<<<<< HEAD
     ("resilience", resilience::figures),
+=======
+    ("lookup", lookup::lookup),
+>>>>>>> 8f223df (A lookup by id opens only the segments that hold it)
 ];
 
 /// Runs the benches whose names are given, or all of them.
 pub(crate) fn run(names: &[String]) -> Result<String, String> {
+    // `--spans N` is for the bench of lookups, which reads it itself.
+    let is_option = |at: usize| names[at] == lookup::SPANS_FLAG;
+    let is_name = |at: &usize| !is_option(*at) && !(*at > 0 && is_option(*at - 1));
+    let names: Vec<String> =
+        (0..names.len()).filter(is_name).map(|at| names[at].clone()).collect();
     let known = || BENCHES.map(|(name, _)| name).join(", ");
     if let Some(name) = names.iter().find(|name| BENCHES.iter().all(|(known, _)| known != name)) {
         return Err(format!("there is no bench \"{name}\"; there are: {}", known()));

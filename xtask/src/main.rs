@@ -11,7 +11,7 @@ const USAGE: &str = "\
 usage: cargo xtask VERB
 
   lint      the house rules: edges between crates, lengths, names, paths
-  bench     measure every promised figure beside its target   [NAME ...]
+  bench     measure every promised figure beside its target   [NAME ...] [--spans N]
   schema    write docs/schema.md from the code
 ";
 

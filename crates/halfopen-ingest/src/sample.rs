@@ -43,6 +43,36 @@ impl Dice {
 /// An `ExportTraceServiceRequest` with `spans` spans of `attributes` attributes each: HTTP calls
 /// of a few services, one in fifty of them failing.
 pub fn traces(seed: u64, spans: usize, attributes: usize) -> Vec<u8> {
+    requests(seed, spans, attributes, false)
+}
+
+/// The same, and the first span of each trace carries the id of its request: a UUID in the header
+/// `x-request-id`. [`ids_of`] tells which.
+pub fn traces_with_ids(seed: u64, spans: usize, attributes: usize) -> Vec<u8> {
+    requests(seed, spans, attributes, true)
+}
+
+/// Trace id and request id of a trace that [`traces_with_ids`] makes; number 0 is the first.
+pub fn ids_of(seed: u64, number: usize) -> ([u8; 16], String) {
+    let mut dice = dice_of_trace(seed, number as u64);
+    let trace_id = (u128::from(dice.next()) << 64) | u128::from(dice.next());
+    (trace_id.to_be_bytes(), request_id(&trace_id.to_be_bytes()))
+}
+
+fn dice_of_trace(seed: u64, number: u64) -> Dice {
+    Dice(seed ^ number.wrapping_mul(0x2545_f491_4f6c_dd1d))
+}
+
+/// A UUID that follows from the trace, and does not look like it.
+fn request_id(trace_id: &[u8]) -> String {
+    let seed = trace_id.iter().fold(0_u64, |sum, byte| sum.rotate_left(9) ^ u64::from(*byte));
+    let mut dice = Dice(!seed);
+    let hex = format!("{:016x}{:016x}", dice.next(), dice.next());
+    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+    parts.join("-")
+}
+
+fn requests(seed: u64, spans: usize, attributes: usize, with_ids: bool) -> Vec<u8> {
     let mut dice = Dice(seed);
     let mut request = Writer::new();
     let mut written = 0;
@@ -59,6 +89,10 @@ pub fn traces(seed: u64, spans: usize, attributes: usize) -> Vec<u8> {
                 for index in written..written + batch {
                     message(scope_spans, 2, |span| {
                         write_span(span, &mut dice, seed, index as u64, attributes);
+                        if with_ids && (index as u64).is_multiple_of(SPANS_PER_TRACE) {
+                            let (_, id) = ids_of(seed, index / SPANS_PER_TRACE as usize);
+                            text(span, 9, "http.request.header.x-request-id", &id);
+                        }
                     });
                 }
             });
@@ -93,7 +127,7 @@ fn write_resource(resource: &mut Writer, service: &str) {
 }
 
 fn write_span(span: &mut Writer, dice: &mut Dice, seed: u64, index: u64, attributes: usize) {
-    let mut trace = Dice(seed ^ (index / SPANS_PER_TRACE).wrapping_mul(0x2545_f491_4f6c_dd1d));
+    let mut trace = dice_of_trace(seed, index / SPANS_PER_TRACE);
     let trace_id = [trace.next().to_be_bytes(), trace.next().to_be_bytes()].concat();
     let span_id = (dice.next() | 1).to_be_bytes();
     let is_root = index.is_multiple_of(SPANS_PER_TRACE);
@@ -166,6 +200,17 @@ mod tests {
     use super::*;
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
     use prost::Message;
+
+    #[test]
+    fn the_first_span_of_a_trace_carries_the_id_of_the_request() {
+        let bytes = traces_with_ids(7, 12, 3);
+        let request = ExportTraceServiceRequest::decode(&*bytes).expect("OTLP");
+        let spans = &request.resource_spans[0].scope_spans[0].spans;
+        let (trace_id, request_id) = ids_of(7, 2);
+        assert_eq!((&spans[8].trace_id[..], request_id.len()), (&trace_id[..], 36));
+        assert!(format!("{:?}", spans[8].attributes).contains(&request_id));
+        assert_eq!(spans[9].attributes.len(), 3);
+    }
 
     #[test]
     fn an_official_server_reads_as_many_spans_as_were_asked_for() {

@@ -32,6 +32,11 @@ pub(crate) struct Counters {
     pub(crate) queries: AtomicU64,
     pub(crate) queries_failed: AtomicU64,
     pub(crate) reads: AtomicU64,
+    /// Lookups by id.
+    pub(crate) lookups: AtomicU64,
+    /// Segments that they asked filters about, and those that they had to open.
+    pub(crate) lookup_segments: AtomicU64,
+    pub(crate) lookup_opened: AtomicU64,
 }
 
 impl Counters {

@@ -5,7 +5,7 @@
 //! LOCK               held by the process that has the folder open; says which
 //! catalogue.sqlite   segments, WAL position, snapshot
 //! wal/               write-ahead log
-//! segments/TABLE/    Parquet files
+//! segments/TABLE/    Parquet files, and beside each a filter of its ids
 //! merges/            which segments a merge was made of, while those are there
 //! seen/              fingerprints of rows that were sealed lately
 //! damaged/           what was found broken, as it was found

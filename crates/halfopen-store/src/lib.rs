@@ -23,6 +23,7 @@ mod error;
 mod folder;
 mod gather;
 mod hot;
+mod index;
 mod intake;
 mod matcher;
 mod merges;

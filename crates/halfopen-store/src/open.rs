@@ -14,6 +14,7 @@ use crate::crash::{Crash, CrashPoint};
 use crate::error::StoreError;
 use crate::folder::{FORMAT, Folder};
 use crate::hot::{Generation, HotBatch};
+use crate::index;
 use crate::intake::Intake;
 use crate::merges;
 use crate::report::OpenReport;
@@ -82,6 +83,9 @@ pub(crate) async fn open(
     let known: HashSet<String> = known.chain(lost_files).chain(left).collect();
     let orphans = Orphans { known: &known, sealed, replay: &replay, read_only };
     let last_file = orphans.clear(&folder, &files, &mut report);
+    if !read_only {
+        Table::ALL.into_iter().for_each(|table| index::tidy(&folder.segments(table)));
+    }
     let state = State { active, sealing: None, segments, lost, cuts, sealed, snapshot };
     let shared = Shared::new(Parts {
         config,
@@ -155,7 +159,7 @@ fn check(config: &StoreConfig) -> Result<(), StoreError> {
     }
 }
 
-/// The files in the folders of segments, as the catalogue names them.
+/// The files in the folders of segments, as the catalogue names them; side files are left out.
 pub(crate) fn list_segments(folder: &Folder) -> Result<HashSet<String>, StoreError> {
     let mut files = HashSet::new();
     for table in Table::ALL {
@@ -163,7 +167,10 @@ pub(crate) fn list_segments(folder: &Folder) -> Result<HashSet<String>, StoreErr
         let Ok(entries) = fs::read_dir(&path) else { continue };
         for entry in entries {
             let entry = entry.map_err(StoreError::file("list", &path))?;
-            files.insert(format!("segments/{table}/{}", entry.file_name().to_string_lossy()));
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.ends_with(index::EXTENSION) && !name.ends_with(index::UNFINISHED) {
+                files.insert(format!("segments/{table}/{name}"));
+            }
         }
     }
     Ok(files)

@@ -15,7 +15,9 @@ use halfopen_model::port::{ReadError, Rows, Scan};
 
 use crate::counters::count;
 use crate::hot::{HotBatch, memory_bytes};
+use crate::index::{self, Candidate, Probe};
 use crate::matcher::Matcher;
+use crate::segment::scan::{Wanted, scan};
 use crate::segment::{Damage, Segment};
 use crate::shared::{Shared, View};
 
@@ -80,8 +82,10 @@ impl Reading {
             self.matcher.may_match(&segment.info.range, segment.info.traces)
         };
         let segments: Vec<_> = view.segments[table].iter().filter(may_match).cloned().collect();
-        let found: Vec<Vec<RecordBatch>> = stream::iter(segments)
-            .map(|segment| self.segment(segment))
+        let probe = Probe::of_match(self.scan.table, &self.scan.matching);
+        let candidates = index::keep(&self.shared, segments, probe).await;
+        let found: Vec<Vec<RecordBatch>> = stream::iter(candidates)
+            .map(|candidate| self.segment(candidate))
             .buffer_unordered(SEGMENTS_AT_ONCE)
             .try_collect()
             .await?;
@@ -172,34 +176,35 @@ impl Reading {
 
     async fn segment(
         self: &Arc<Reading>,
-        segment: Arc<Segment>,
+        candidate: Candidate,
     ) -> Result<Vec<RecordBatch>, Trouble> {
         let reading = Arc::clone(self);
-        let found = tokio::task::spawn_blocking(move || reading.segment_now(&segment));
+        let found = tokio::task::spawn_blocking(move || reading.segment_now(candidate));
         found.await.map_err(|error| self.failed(&error))?
     }
 
-    fn segment_now(&self, segment: &Arc<Segment>) -> Result<Vec<RecordBatch>, Trouble> {
+    fn segment_now(&self, candidate: Candidate) -> Result<Vec<RecordBatch>, Trouble> {
+        let Candidate { segment, groups } = candidate;
+        let groups = groups.map(|groups| groups.some);
         let mut found = Vec::new();
         if !self.go_on()? {
             return Ok(found);
         }
-        let damaged = |damage: &Damage| Trouble::Damaged(Arc::clone(segment), damage.clone());
-        let open = self.shared.open_segments.get(segment).map_err(|damage| damaged(&damage))?;
+        let damaged = |damage: &Damage| Trouble::Damaged(Arc::clone(&segment), damage.clone());
+        let open = self.shared.open_segments.get(&segment).map_err(|damage| damaged(&damage))?;
         let mut trouble = None;
-        let scanned =
-            crate::segment::scan::scan(&open, &self.matcher, &self.wanted, &mut |rows| match self
-                .take(&rows)
-            {
-                Ok(more) => {
-                    found.push(rows);
-                    more
-                }
-                Err(error) => {
-                    trouble = Some(error);
-                    false
-                }
-            });
+        let mut take = |rows: RecordBatch| match self.take(&rows) {
+            Ok(more) => {
+                found.push(rows);
+                more
+            }
+            Err(error) => {
+                trouble = Some(error);
+                false
+            }
+        };
+        let wanted = Wanted { matcher: &self.matcher, schema: &self.wanted, groups };
+        let scanned = scan(&open, wanted, &mut take);
         match (trouble, scanned, segment.damage()) {
             (Some(trouble), _, _) => Err(trouble),
             (None, Ok(()), _) => Ok(found),

@@ -217,6 +217,16 @@ pub struct StoreStats {
     pub queries_failed: u64,
     /// Reads through the port.
     pub reads: u64,
+    /// Lookups by an id: reads and queries.
+    pub lookups: u64,
+    /// Segments whose filters they asked.
+    pub lookup_segments: u64,
+    /// Segments that they had to open, because the filter did not exclude the id.
+    pub lookup_opened: u64,
+    /// Memory of the filters that are kept.
+    pub filter_bytes: u64,
+    /// The bound of it; filters beyond it are read for each lookup.
+    pub filter_bytes_max: u64,
     /// The number of the newest snapshot; it grows with every seal.
     pub snapshot: u64,
 }

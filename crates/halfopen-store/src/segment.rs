@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 
 use halfopen_model::{Table, TimeRange, TraceId, UnixNanos, schema};
 
+use crate::index::SegmentIndex;
 use check::Blocks;
 use write::WrittenSegment;
 
@@ -79,6 +80,8 @@ pub(crate) struct Segment {
     pub(crate) path: PathBuf,
     /// Which blocks have been found whole.
     pub(crate) blocks: Blocks,
+    /// Which ids it may hold.
+    pub(crate) index: SegmentIndex,
     damage: OnceLock<Damage>,
 }
 
@@ -95,7 +98,7 @@ pub(crate) struct Damage {
 impl Segment {
     pub(crate) fn new(info: SegmentInfo, path: PathBuf) -> Segment {
         let blocks = Blocks::new(info.sums.clone());
-        Segment { info, path, blocks, damage: OnceLock::new() }
+        Segment { info, path, blocks, index: SegmentIndex::default(), damage: OnceLock::new() }
     }
 
     /// What was found wrong with it, if anything.

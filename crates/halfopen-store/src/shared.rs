@@ -52,6 +52,10 @@ pub(crate) struct Shared {
     /// Segments that are not served any more and whose files are still there.
     pub(crate) leaving: Mutex<Vec<Leaving>>,
     pub(crate) crash: Crash,
+    /// Memory of the filters that are kept.
+    pub(crate) filter_bytes: Arc<AtomicUsize>,
+    /// Whether missing filters are being made.
+    pub(crate) remaking: AtomicBool,
     pub(crate) seal_wanted: Notify,
     pub(crate) keeping: AsyncMutex<Keeping>,
     /// Memory that the seal under way needs beside rows and sorting.
@@ -140,6 +144,8 @@ impl Shared {
             stopping: AtomicBool::new(false),
             leaving: Mutex::default(),
             crash: parts.crash,
+            filter_bytes: Arc::default(),
+            remaking: AtomicBool::new(false),
             seal_wanted: Notify::new(),
             keeping: AsyncMutex::new(parts.keeping),
             sealing_bytes: AtomicUsize::new(0),

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use halfopen_model::Table;
 
+use crate::index::FILTER_BYTES_MAX;
 use crate::report::{StoreStats, TableStats};
 use crate::shared::{Shared, State};
 use crate::{remove, retain};
@@ -77,6 +78,11 @@ pub(crate) fn stats(shared: &Shared) -> StoreStats {
         queries: read(&counters.queries),
         queries_failed: read(&counters.queries_failed),
         reads: read(&counters.reads),
+        lookups: read(&counters.lookups),
+        lookup_segments: read(&counters.lookup_segments),
+        lookup_opened: read(&counters.lookup_opened),
+        filter_bytes: shared.filter_bytes.load(Ordering::Relaxed) as u64,
+        filter_bytes_max: FILTER_BYTES_MAX as u64,
         snapshot: state.snapshot,
     }
 }

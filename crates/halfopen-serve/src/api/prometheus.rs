@@ -205,4 +205,11 @@ fn questions(page: &mut Page, meter: &Meter, stats: &StoreStats) {
     }
     page.counter("queries_total", "SQL queries that were answered.", stats.queries);
     page.counter("queries_failed_total", "SQL queries that were not.", stats.queries_failed);
+    page.counter("lookups_total", "Lookups by an id: reads and queries.", stats.lookups);
+    let help = "Segments that lookups asked filters about.";
+    page.counter("lookup_segments_total", help, stats.lookup_segments);
+    let help = "Segments that lookups had to open.";
+    page.counter("lookup_segments_opened_total", help, stats.lookup_opened);
+    page.gauge("filter_bytes", "Memory of the filters of ids.", stats.filter_bytes);
+    page.gauge("filter_bytes_max", "The bound of it.", stats.filter_bytes_max);
 }

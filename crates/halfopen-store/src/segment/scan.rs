@@ -26,21 +26,34 @@ trait BoundTest: Fn(&ArrayRef, &ArrayRef, usize) -> bool {}
 
 impl<F: Fn(&ArrayRef, &ArrayRef, usize) -> bool> BoundTest for F {}
 
+/// What a scan wants of a segment.
+pub(crate) struct Wanted<'a> {
+    pub(crate) matcher: &'a Matcher,
+    /// The columns of its batches.
+    pub(crate) schema: &'a SchemaRef,
+    /// The row groups that may hold matching rows, where a filter told.
+    pub(crate) groups: Option<Vec<usize>>,
+}
+
 /// Gives batches of matching rows to `take` until it returns `false`.
 pub(crate) fn scan(
     open: &OpenSegment,
-    matcher: &Matcher,
-    wanted: &SchemaRef,
+    wanted: Wanted<'_>,
     take: &mut dyn FnMut(RecordBatch) -> bool,
 ) -> Result<(), ParquetError> {
+    let Wanted { matcher, schema: wanted, groups } = wanted;
     let key = matcher.key_column();
     let missing = |name: &str| open.footer.schema().column_with_name(name).is_none();
     if key.is_some_and(missing) {
         return Ok(());
     }
-    let mut groups: Vec<usize> = (0..open.footer.metadata().num_row_groups()).collect();
+    let is_filtered = groups.is_some();
+    let all = 0..open.footer.metadata().num_row_groups();
+    let mut groups = groups.unwrap_or_else(|| all.collect());
     keep_groups(open, matcher, &mut groups)?;
-    keep_by_bloom(open, matcher, &mut groups)?;
+    if !is_filtered {
+        keep_by_bloom(open, matcher, &mut groups)?;
+    }
     if groups.is_empty() {
         return Ok(());
     }

@@ -1,4 +1,5 @@
-//! Writes a segment: sorted, in Parquet, with a checksum for each block, durable when it returns.
+//! Writes a segment: sorted, in Parquet, with a checksum for each block, durable when it returns;
+//! and beside it the filter of its ids.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -21,6 +22,7 @@ use super::order::{by_trace, ordered};
 use super::promote::{PARTLY, Promotion};
 use crate::gather::Sources;
 use crate::hot::{HotBatch, time_range};
+use crate::index::{self, IndexBuilder};
 
 pub(crate) const ROW_GROUP_ROWS: usize = 131_072;
 const PAGE_ROWS: usize = 8_192;
@@ -78,6 +80,7 @@ pub(crate) struct SegmentWriter<'a> {
     partly: Vec<bool>,
     /// The columns of the file.
     schema: SchemaRef,
+    index: IndexBuilder,
     columns: Vec<String>,
     rows: u64,
     range: TimeRange,
@@ -108,6 +111,7 @@ impl<'a> SegmentWriter<'a> {
             partly: vec![false; promotion.len()],
             promotion,
             schema,
+            index: IndexBuilder::new(origin.table, ROW_GROUP_ROWS),
             origin,
             path,
             unfinished,
@@ -122,6 +126,7 @@ impl<'a> SegmentWriter<'a> {
     pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<(), ParquetError> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         writer.write(&self.promotion.split(rows, &self.schema, &mut self.partly)?)?;
+        self.index.add(rows);
         self.rows += rows.num_rows() as u64;
         let range = time_range(self.origin.table, rows);
         self.range.from = self.range.from.min(range.from);
@@ -154,6 +159,7 @@ impl<'a> SegmentWriter<'a> {
         let (sums, bytes) = written.inspect_err(|_| {
             let _ = fs::remove_file(&self.unfinished);
         })?;
+        index::write(self.path, &self.index.finish(index::identity(&sums, self.rows)));
         Ok(WrittenSegment {
             rows: self.rows,
             bytes,

@@ -12,11 +12,13 @@ use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::datasource::TableProvider;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::ParquetAccessPlan;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::utils::{Guarantee, LiteralGuarantee};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
@@ -28,6 +30,7 @@ use super::cut;
 use super::hot::HotScan;
 use super::segments::{SegmentReaders, SegmentRef};
 use super::session::segments_url;
+use crate::index::{self, Candidate, Groups, Probe};
 use crate::segment::Segment;
 use crate::shared::{Shared, View};
 
@@ -90,7 +93,17 @@ impl EvidenceTable {
             .collect())
     }
 
-    fn scan_segments(
+    /// Those of them that may hold the ids that `predicate` asks for.
+    async fn candidates(
+        &self,
+        predicate: Option<&Arc<dyn PhysicalExpr>>,
+    ) -> Result<Vec<Candidate>> {
+        let segments = self.segments(predicate)?;
+        let probe = predicate.and_then(|predicate| probe(self.table, predicate));
+        Ok(index::keep(&self.shared, segments, probe).await)
+    }
+
+    async fn scan_segments(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
@@ -98,8 +111,8 @@ impl EvidenceTable {
         by_key: bool,
         limit: Option<usize>,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let segments = self.segments(predicate)?;
-        if segments.is_empty() {
+        let candidates = self.candidates(predicate).await?;
+        if candidates.is_empty() {
             return Ok(None);
         }
         let readers = SegmentReaders::new(Arc::clone(&self.shared));
@@ -110,11 +123,15 @@ impl EvidenceTable {
         if let Some(predicate) = predicate {
             source = source.with_predicate(Arc::clone(predicate));
         }
-        let groups = state.config().target_partitions().min(segments.len());
+        let groups = state.config().target_partitions().min(candidates.len());
         let mut files: Vec<FileGroup> = vec![FileGroup::default(); groups];
-        for (number, segment) in segments.into_iter().enumerate() {
+        for (number, Candidate { segment, groups: wanted }) in candidates.into_iter().enumerate() {
             let file = PartitionedFile::new(segment.info.file.clone(), segment.info.bytes);
-            files[number % groups].push(file.with_extension(SegmentRef(segment)));
+            let mut file = file.with_extension(SegmentRef(segment));
+            if let Some(wanted) = wanted {
+                file = file.with_extension(access(&wanted));
+            }
+            files[number % groups].push(file);
         }
         let config = FileScanConfigBuilder::new(segments_url(), Arc::new(source))
             .with_file_groups(files)
@@ -170,7 +187,8 @@ impl TableProvider for EvidenceTable {
             Some(places) => Arc::new(self.schema.project(places)?),
             None => Arc::clone(&self.schema),
         };
-        let segments = self.scan_segments(state, projection, predicate.as_ref(), by_key, limit)?;
+        let segments = self.scan_segments(state, projection, predicate.as_ref(), by_key, limit);
+        let segments = segments.await?;
         let hot = HotScan {
             batches: self.view.hot[self.table as usize].clone(),
             projected: Arc::clone(&projected),
@@ -185,6 +203,34 @@ impl TableProvider for EvidenceTable {
             1 => Ok(plans.remove(0)),
             _ => UnionExec::try_new(plans),
         }
+    }
+}
+
+/// Reads some row groups only.
+fn access(groups: &Groups) -> ParquetAccessPlan {
+    let mut plan = ParquetAccessPlan::new_none(groups.all);
+    groups.some.iter().for_each(|group| plan.scan(*group));
+    plan
+}
+
+/// The ids of which every row that is wanted has one.
+fn probe(table: Table, predicate: &Arc<dyn PhysicalExpr>) -> Option<Probe> {
+    let guarantees = LiteralGuarantee::analyze(predicate);
+    let of_one = |found: &LiteralGuarantee| {
+        if found.guarantee != Guarantee::In {
+            return None;
+        }
+        let values: Option<Vec<&[u8]>> = found.literals.iter().map(key).collect();
+        Probe::of_values(table, &found.column.name, values?.into_iter())
+    };
+    guarantees.iter().filter(|found| !found.literals.is_empty()).find_map(of_one)
+}
+
+fn key(literal: &ScalarValue) -> Option<&[u8]> {
+    match literal {
+        ScalarValue::Utf8(Some(text)) => Some(text.as_bytes()),
+        ScalarValue::FixedSizeBinary(_, Some(bytes)) => Some(bytes),
+        _ => None,
     }
 }
 

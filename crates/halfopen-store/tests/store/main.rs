@@ -10,6 +10,7 @@ mod crash;
 mod damage;
 mod files;
 mod promote;
+mod lookup;
 mod rows;
 mod sql;
 mod steps;

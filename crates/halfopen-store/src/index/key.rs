@@ -1,0 +1,151 @@
+//! What a filter is asked for: ids and their beginnings, as hashes, with the bounds between which
+//! they lie.
+
+use halfopen_model::port::Match;
+use halfopen_model::{Table, schema};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// More keys than this are hardly ever excluded all at once.
+const PROBE_KEYS_MAX: usize = 256;
+
+/// Beginnings of trace ids that are filed, in bytes: 4, 6 and 8 hex digits.
+pub(super) const TRACE_PREFIX_BYTES: [usize; 3] = [2, 3, 4];
+/// Beginnings of other ids that are filed, in bytes. The shortest is the shortest that `find`
+/// takes for a beginning; the others follow what ids look like: `req_` and six digits, a UUID.
+pub(super) const ID_PREFIX_BYTES: [usize; 6] = [4, 6, 8, 10, 16, 24];
+
+/// The first bytes of a key, filled up with zeros: keys are compared with bounds by them.
+pub(super) type Bound = [u8; 16];
+
+/// What is filed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// Column `trace_id`.
+    Trace = 0,
+    /// Column `id` of the table `ids`.
+    Id = 1,
+    /// Column `request_id`.
+    Request = 2,
+    /// Column `span_id`: the largest, read last.
+    Span = 3,
+}
+
+impl Kind {
+    pub(super) const ALL: [Kind; 4] = [Kind::Trace, Kind::Id, Kind::Request, Kind::Span];
+
+    pub(super) fn column(self) -> &'static str {
+        match self {
+            Kind::Trace => "trace_id",
+            Kind::Id => "id",
+            Kind::Request => "request_id",
+            Kind::Span => "span_id",
+        }
+    }
+
+    /// The kinds that segments of a table have.
+    pub(super) fn of_table(table: Table) -> impl Iterator<Item = Kind> {
+        let has = move |column: &str| schema::schema(table).column_with_name(column).is_some();
+        Kind::ALL.into_iter().filter(move |kind| match (kind, table) {
+            // Span ids of ids are found through their traces.
+            (Kind::Span, Table::Ids) => false,
+            (Kind::Id, _) => table == Table::Ids,
+            (kind, _) => has(kind.column()),
+        })
+    }
+
+    pub(super) fn of_column(table: Table, column: &str) -> Option<Kind> {
+        Kind::of_table(table).find(|kind| kind.column() == column)
+    }
+
+    /// Lengths of the beginnings that are filed beside the whole.
+    pub(super) fn prefixes(self) -> &'static [usize] {
+        match self {
+            Kind::Trace => &TRACE_PREFIX_BYTES,
+            Kind::Id => &ID_PREFIX_BYTES,
+            Kind::Request | Kind::Span => &[],
+        }
+    }
+
+    pub(super) fn hash(self, whole: &[u8]) -> u64 {
+        xxh3_64_with_seed(whole, self as u64)
+    }
+
+    pub(super) fn hash_prefix(self, prefix: &[u8]) -> u64 {
+        xxh3_64_with_seed(prefix, self as u64 + Kind::ALL.len() as u64)
+    }
+}
+
+/// The first bytes of `key`, and behind its end `filler`.
+pub(super) fn bound(key: &[u8], filler: u8) -> Bound {
+    let mut bound = [filler; 16];
+    let length = key.len().min(bound.len());
+    bound[..length].copy_from_slice(&key[..length]);
+    bound
+}
+
+/// One id, or all that begin with something.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    /// `None` when only the bounds can tell.
+    pub(super) hash: Option<u64>,
+    pub(super) first: Bound,
+    pub(super) last: Bound,
+}
+
+/// Rows wanted: those that have any of these keys.
+#[derive(Clone, Debug)]
+pub(crate) struct Probe {
+    pub(super) kind: Kind,
+    pub(super) wanted: Vec<Wanted>,
+}
+
+impl Probe {
+    /// What a scan looks for, if filters know it.
+    pub(crate) fn of_match(table: Table, matching: &Match) -> Option<Probe> {
+        match matching {
+            Match::All => None,
+            Match::Traces(ids) => {
+                Probe::of_values(table, "trace_id", ids.iter().map(|id| id.0.as_slice()))
+            }
+            Match::TraceRange(first, last) => {
+                let kind = Kind::of_column(table, "trace_id")?;
+                let alike = first.0.iter().zip(&last.0).take_while(|(a, b)| a == b).count();
+                let wanted = beginning(kind, &first.0[..alike], first.0, last.0);
+                Some(Probe { kind, wanted: vec![wanted] })
+            }
+            Match::Span(id) => Probe::of_values(table, "span_id", [id.0.as_slice()].into_iter()),
+            Match::Text { column, value } => {
+                Probe::of_values(table, column, [value.as_bytes()].into_iter())
+            }
+            Match::TextPrefix { column, prefix } => {
+                let kind = Kind::of_column(table, column)?;
+                let prefix = prefix.as_bytes();
+                let wanted = beginning(kind, prefix, bound(prefix, 0), bound(prefix, 0xff));
+                Some(Probe { kind, wanted: vec![wanted] })
+            }
+        }
+    }
+
+    /// Rows whose `column` is one of `values`.
+    pub(crate) fn of_values<'a>(
+        table: Table,
+        column: &str,
+        values: impl Iterator<Item = &'a [u8]>,
+    ) -> Option<Probe> {
+        let kind = Kind::of_column(table, column)?;
+        let wanted: Vec<Wanted> = values
+            .map(|value| {
+                let first = bound(value, 0);
+                Wanted { hash: Some(kind.hash(value)), first, last: first }
+            })
+            .collect();
+        (wanted.len() <= PROBE_KEYS_MAX).then_some(Probe { kind, wanted })
+    }
+}
+
+fn beginning(kind: Kind, prefix: &[u8], first: Bound, last: Bound) -> Wanted {
+    let filed = kind.prefixes().iter().rev().find(|length| **length <= prefix.len());
+    let hash = filed.map(|length| kind.hash_prefix(&prefix[..*length]));
+    Wanted { hash, first, last }
+}
