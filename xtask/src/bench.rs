@@ -50,8 +50,7 @@ pub(crate) fn run(names: &[String]) -> Result<String, String> {
     // `--spans N` is for the bench of lookups, which reads it itself.
     let is_option = |at: usize| names[at] == lookup::SPANS_FLAG;
     let is_name = |at: &usize| !is_option(*at) && !(*at > 0 && is_option(*at - 1));
-    let names: Vec<String> =
-        (0..names.len()).filter(is_name).map(|at| names[at].clone()).collect();
+    let names: Vec<String> = (0..names.len()).filter(is_name).map(|at| names[at].clone()).collect();
     let known = || BENCHES.map(|(name, _)| name).join(", ");
     if let Some(name) = names.iter().find(|name| BENCHES.iter().all(|(known, _)| known != name)) {
         return Err(format!("there is no bench \"{name}\"; there are: {}", known()));

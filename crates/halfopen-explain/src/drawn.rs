@@ -8,7 +8,9 @@ use arrow::array::{
 };
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field, Int32Type};
-use halfopen_model::schema::{self, attributes_type, entry_fields, event_fields, value_fields};
+use halfopen_model::schema::{
+    self, attributes_type, entry_fields, event_fields, link_fields, value_fields,
+};
 use halfopen_model::{AttributeValue, Table, TraceId};
 
 /// The trace that all drawn rows belong to unless they say otherwise.
@@ -31,6 +33,8 @@ pub(crate) struct Drawn {
     pub(crate) status: &'static str,
     pub(crate) attributes: Attributes,
     pub(crate) events: Vec<(i64, String, Attributes)>,
+    pub(crate) kind: &'static str,
+    pub(crate) links: Vec<(TraceId, u64)>,
 }
 
 /// Reads `1<- gate POST 0..100`, `2<1 pay charge 10..90 error k=v`; `0..` never ended.
@@ -51,6 +55,8 @@ pub(crate) fn span_row(line: &str) -> Drawn {
         status: "unset",
         attributes: Vec::new(),
         events: Vec::new(),
+        kind: "internal",
+        links: Vec::new(),
     };
     for extra in words {
         match extra.split_once('=') {
@@ -89,10 +95,11 @@ pub(crate) fn spans(drawn: &[Drawn]) -> RecordBatch {
         ("duration_ns", Arc::new(durations)),
         ("service", words(drawn.iter().map(|span| Some(span.service.as_str())))),
         ("name", words(drawn.iter().map(|span| Some(span.name.as_str())))),
-        ("kind", words(drawn.iter().map(|_| Some("internal")))),
+        ("kind", words(drawn.iter().map(|span| Some(span.kind)))),
         ("status", words(drawn.iter().map(|span| Some(span.status)))),
         ("attributes", attributes(drawn.iter().map(|span| &span.attributes))),
         ("events", events(drawn)),
+        ("links", links(drawn)),
     ];
     let rows = RecordBatch::try_from_iter_with_nullable(
         columns.into_iter().map(|(name, column)| (name, column, true)),
@@ -152,6 +159,34 @@ fn events(drawn: &[Drawn]) -> ArrayRef {
     );
     let field = Arc::new(Field::new("item", DataType::Struct(event_fields()), true));
     let offsets = OffsetBuffer::from_lengths(drawn.iter().map(|span| span.events.len()));
+    Arc::new(ListArray::new(field, offsets, Arc::new(items), None))
+}
+
+fn links(drawn: &[Drawn]) -> ArrayRef {
+    let all = || drawn.iter().flat_map(|span| &span.links);
+    let traces = FixedSizeBinaryArray::try_from_sparse_iter_with_size(
+        all().map(|(trace_id, _)| Some(trace_id.0)),
+        16,
+    );
+    let spans = FixedSizeBinaryArray::try_from_sparse_iter_with_size(
+        all().map(|(_, span_id)| Some(span_id.to_be_bytes())),
+        8,
+    );
+    let none = Attributes::new();
+    let items = StructArray::new(
+        link_fields(),
+        vec![
+            Arc::new(traces.expect("16 bytes each")),
+            Arc::new(spans.expect("8 bytes each")),
+            Arc::new(all().map(|_| None::<&str>).collect::<StringArray>()),
+            Arc::new(all().map(|_| Some(0)).collect::<UInt32Array>()),
+            attributes(all().map(|_| &none)),
+            Arc::new(all().map(|_| Some(0)).collect::<UInt32Array>()),
+        ],
+        None,
+    );
+    let field = Arc::new(Field::new("item", DataType::Struct(link_fields()), true));
+    let offsets = OffsetBuffer::from_lengths(drawn.iter().map(|span| span.links.len()));
     Arc::new(ListArray::new(field, offsets, Arc::new(items), None))
 }
 

@@ -7,12 +7,14 @@
 //! **Invariant:** a beginning that fits several ids is never guessed at: they are listed.
 
 mod choice;
+mod link;
 mod question;
 #[cfg(test)]
 mod tests;
 mod timeline;
 
 pub use choice::{Choice, IdRows, choose};
+pub use link::{LINK_HOPS_MAX, linked_from, linked_to};
 pub use question::{Lookup, PREFIX_CHARS_MIN, Question, SEPARATORS};
 pub use timeline::{FindEvidence, assemble};
 

@@ -19,7 +19,7 @@ mod read;
 mod tests;
 mod tree;
 
-pub(crate) use read::record;
+pub(crate) use read::{links, record};
 use tree::Place;
 
 /// More spans of one trace than anybody can look at, and what a page can be asked to hold.

@@ -3,7 +3,7 @@
 //! The plain trace ids of spans and log records are no rows of `ids`: `trace_id` of their own
 //! table serves those.
 
-use halfopen_model::{Table, TraceId, names};
+use halfopen_model::{SpanId, Table, TraceId, names};
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -14,8 +14,14 @@ use crate::otlp::AnyValue;
 const ID_BYTES_MAX: usize = 256;
 /// Ids of one row. A row with more is a dump of something else.
 const IDS_PER_ROW_MAX: usize = 64;
+/// Links of one span that are filed. A consumer takes some hundred messages at once.
+const LINKS_PER_ROW_MAX: usize = 1_024;
 /// The part of a log body that is searched for ids: they stand at its beginning.
 const BODY_SCAN_BYTES_MAX: usize = 16 * 1024;
+/// How ids of requests that stand without a name begin; `-` or `_` follows.
+const REQUEST_PREFIX: &str = "req";
+/// Characters behind that beginning; fewer are a word.
+const REQUEST_ID_BYTES_MIN: usize = 4;
 /// The longest name that is looked for in a log body.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -41,16 +47,21 @@ impl IdNames {
 
     /// The name under which values of this key are filed, if they are correlation ids.
     pub(crate) fn find(&self, key: &str) -> Option<IdName> {
-        let prefixes = names::HEADER_PREFIXES.iter();
-        let bare = prefixes.filter_map(|prefix| key.strip_prefix(prefix)).next().unwrap_or(key);
+        let bare = names::header_name(key);
         let is_added = || self.added.iter().any(|name| names::same_name(name, bare));
         let name = names::correlation_name(key).or_else(|| is_added().then_some(bare))?;
         Some(IdName { name: name.to_owned(), rank: names::request_id_rank(key) })
     }
 
-    /// Looks for `name=value`, `name: value` and `"name":"value"` in the body of a log record.
+    /// Looks for `name=value`, `name: value` and `"name":"value"` in the body of a log record,
+    /// then for ids that are told by their form.
     pub(crate) fn scan(&self, body: &[u8], found: &mut FoundIds) {
         let bytes = &body[..body.len().min(BODY_SCAN_BYTES_MAX)];
+        self.scan_names(bytes, found);
+        scan_forms(bytes, found);
+    }
+
+    fn scan_names(&self, bytes: &[u8], found: &mut FoundIds) {
         for (position, byte) in bytes.iter().enumerate() {
             if !matches!(byte, b'=' | b':') {
                 continue;
@@ -62,6 +73,45 @@ impl IdNames {
             }
         }
     }
+}
+
+/// Looks for ids without a name: a whole `traceparent`, and what begins with `req-` or `req_`.
+/// A name counts more than a form.
+fn scan_forms(bytes: &[u8], found: &mut FoundIds) {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let mut rest = bytes;
+    while let Some(begin) = rest.iter().position(is_part) {
+        let length = rest[begin..].iter().position(|byte| !is_part(byte));
+        let (word, behind) = rest[begin..].split_at(length.unwrap_or(rest.len() - begin));
+        rest = behind;
+        let Ok(word) = str::from_utf8(word) else { continue };
+        let word = word.trim_end_matches(['-', '_']);
+        if is_request_id(word) {
+            found.add_new("request_id", Some(names::REQUEST_IDS.len()), word);
+        } else if is_traceparent(word) {
+            found.add_new("traceparent", None, word);
+        }
+    }
+}
+
+/// `req-` or `req_` and something with a digit that is long enough for an id: `req-8f2c41`, and
+/// not `req_body`.
+fn is_request_id(word: &str) -> bool {
+    let prefix = word.get(..REQUEST_PREFIX.len()).map(|begin| begin.to_ascii_lowercase());
+    let id = &word.as_bytes()[word.len().min(REQUEST_PREFIX.len() + 1)..];
+    prefix.as_deref() == Some(REQUEST_PREFIX)
+        && matches!(word.as_bytes().get(REQUEST_PREFIX.len()), Some(b'-' | b'_'))
+        && id.len() >= REQUEST_ID_BYTES_MIN
+        && id.iter().any(u8::is_ascii_digit)
+}
+
+/// version-trace-span-flags (W3C Trace Context, section 3.2).
+fn is_traceparent(word: &str) -> bool {
+    let lengths = [2, 32, 16, 2];
+    let is_hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    word.len() == lengths.iter().sum::<usize>() + lengths.len() - 1
+        && word.split('-').map(str::len).eq(lengths)
+        && word.split('-').all(is_hex)
 }
 
 /// The name that ends here, without quotes around it.
@@ -99,6 +149,7 @@ fn value_after(text: &[u8]) -> Option<&str> {
 pub(crate) struct FoundIds {
     text: String,
     found: Vec<Found>,
+    links: Vec<TraceId>,
     content: Vec<u8>,
 }
 
@@ -114,6 +165,7 @@ impl FoundIds {
     pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.found.clear();
+        self.links.clear();
     }
 
     /// Adds a value that may be an id.
@@ -132,6 +184,19 @@ impl FoundIds {
         let name_end = self.text.len();
         self.text.push_str(value);
         self.found.push(Found { start, name_end, value_end: self.text.len(), rank });
+    }
+
+    /// Adds the trace that a span is linked to.
+    pub(crate) fn add_link(&mut self, trace_id: [u8; 16]) {
+        self.links.truncate(LINKS_PER_ROW_MAX - 1);
+        self.links.push(TraceId(trace_id));
+    }
+
+    /// Adds a value unless it is there, under whatever name.
+    fn add_new(&mut self, name: &str, rank: Option<usize>, value: &str) {
+        if self.each().all(|(_, known)| known != value) {
+            self.add_named(name, rank, value);
+        }
     }
 
     /// Adds a value of an attribute: text, an integer, or a list of them (headers are lists).
@@ -163,11 +228,13 @@ impl FoundIds {
 
     /// Writes the rows of all ids found.
     pub(crate) fn write(&mut self, carrier: &Carrier<'_>, ids: &mut IdsTable, seen: &mut SeenIds) {
+        self.write_links(carrier, ids, seen);
         for found in &self.found {
             let name = &self.text[found.start..found.name_end];
             let id = &self.text[found.name_end..found.value_end];
             let recognised = recognised_trace(name, id);
-            let is_own = recognised.is_some() && recognised == carrier.trace_id;
+            let is_own = (recognised.is_some() && recognised == carrier.trace_id)
+                || is_own_span(name, id, carrier);
             let trace_id = carrier.trace_id.or(recognised);
             let row = IdRow {
                 id,
@@ -178,7 +245,7 @@ impl FoundIds {
                 time: carrier.time,
                 service: carrier.service,
             };
-            let is_context = names::same_name("traceparent", name);
+            let is_context = is_any(CONTEXTS, name);
             if is_context || !is_own {
                 write_new(&row, ids, seen, &mut self.content);
             }
@@ -189,6 +256,23 @@ impl FoundIds {
                 let hex = TraceId(trace_id).to_string();
                 write_new(&IdRow { id: &hex, ..row }, ids, seen, &mut self.content);
             }
+        }
+    }
+}
+
+impl FoundIds {
+    fn write_links(&mut self, carrier: &Carrier<'_>, ids: &mut IdsTable, seen: &mut SeenIds) {
+        for link in self.links.iter().filter(|link| carrier.trace_id != Some(link.0)) {
+            let row = IdRow {
+                id: &link.to_string(),
+                name: names::SPAN_LINK,
+                trace_id: carrier.trace_id,
+                span_id: carrier.span_id,
+                table: carrier.table,
+                time: carrier.time,
+                service: carrier.service,
+            };
+            write_new(&row, ids, seen, &mut self.content);
         }
     }
 }
@@ -235,16 +319,42 @@ fn write_new(row: &IdRow<'_>, ids: &mut IdsTable, seen: &mut SeenIds, content: &
     }
 }
 
+/// Headers whose value holds a trace id beside other things.
+const CONTEXTS: &[&str] =
+    &["traceparent", "b3", "uber_trace_id", "x_amzn_trace_id", "x_cloud_trace_context"];
+/// Names of plain trace ids.
+const TRACE_IDS: &[&str] = &["trace_id", "traceid", "x_trace_id", "x_b3_traceid"];
+/// Names of span ids.
+const SPAN_IDS: &[&str] = &["span_id", "spanid", "x_b3_spanid"];
+
+fn is_any(known: &[&str], name: &str) -> bool {
+    known.iter().any(|known| names::same_name(known, name))
+}
+
+fn is_own_span(name: &str, id: &str, carrier: &Carrier<'_>) -> bool {
+    let own = carrier.span_id.map(|id| SpanId(id).to_string());
+    is_any(SPAN_IDS, name) && own.is_some_and(|own| own.eq_ignore_ascii_case(id))
+}
+
 /// The trace that an id names by itself.
 fn recognised_trace(name: &str, id: &str) -> Option<[u8; 16]> {
-    let is_any = |known: &[&str]| known.iter().any(|known| names::same_name(known, name));
-    let hex = if is_any(&["traceparent"]) {
-        let mut parts = id.split('-');
-        let version = parts.next()?;
-        let trace_id = parts.next()?;
-        (version.len() == 2).then_some(trace_id)?
-    } else if is_any(&["trace_id", "traceid", "x_b3_traceid"]) {
+    let joined;
+    let hex = if is_any(TRACE_IDS, name) {
         id
+    } else if is_any(&["traceparent"], name) {
+        let (version, rest) = id.split_once('-')?;
+        (version.len() == 2).then(|| rest.split('-').next())??
+    } else if is_any(&["b3"], name) {
+        id.split('-').next()?
+    } else if is_any(&["uber_trace_id"], name) {
+        id.split(':').next()?
+    } else if is_any(&["x_cloud_trace_context"], name) {
+        id.split('/').next()?
+    } else if is_any(&["x_amzn_trace_id"], name) {
+        // Root=1-67891233-abcdef012345678912345678;Parent=53995c3f42cd8ad8;Sampled=1
+        let root = id.split(';').find_map(|part| part.trim().strip_prefix("Root=1-"))?;
+        joined = root.replace('-', "");
+        &joined
     } else {
         return None;
     };

@@ -7,7 +7,8 @@ mod why;
 
 pub use finding::{Effect, Evidence, EvidenceRef, Finding, Gap, Share, Strength};
 pub use lookup::{
-    Candidate, FindAnswer, Matched, SpanFault, TimelineEntry, TraceAnswer, TraceEvent, TraceSpan,
+    Candidate, FindAnswer, Matched, Sent, SpanFault, TimelineEntry, TraceAnswer, TraceEvent,
+    TraceSpan,
 };
 pub use why::{
     AfterChange, BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Onset, Scope,

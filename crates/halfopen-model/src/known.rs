@@ -1,8 +1,10 @@
 //! Attributes that have a column of their own: dictionary columns for text, 64-bit columns for
 //! integers. Everything else goes into the map column `attributes`.
 //!
-//! The names are those of the OpenTelemetry semantic conventions v1.44.0. A value whose type is
-//! not the one listed stays in the map, so no value is ever converted.
+//! The names are those of the OpenTelemetry semantic conventions v1.44.0; values that come under
+//! an old name ([`crate::names::RENAMED`]) go into the column of the current one. A value whose
+//! type is not the one listed stays in the map, so no value is ever converted; only the number
+//! of a gRPC status gets its name.
 
 use std::fmt;
 

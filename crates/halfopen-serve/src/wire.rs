@@ -23,7 +23,8 @@ pub use cell::{attribute_json, cell_json};
 pub use gap::GapV1;
 pub use import::{ImportRejectedV1, ImportRowsV1, ImportSourceV1, ImportTakenV1, ImportV1};
 pub use lookup::{
-    CandidateV1, EntryV1, EventV1, FindV1, LinkV1, SpanV1, TraceReplyV1, TraceV1, matched_name,
+    CandidateV1, EntryV1, EventV1, FindV1, LinkV1, SentV1, SpanV1, TraceReplyV1, TraceV1,
+    matched_name,
 };
 pub use problem::{ErrorV1, ProblemV1};
 pub use query::{ColumnV1, QueryQuestionV1, QueryV1, row_json};

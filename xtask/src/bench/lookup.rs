@@ -100,7 +100,11 @@ async fn open(folder: &Path, read_only: bool) -> Result<Store, String> {
     opened.map(|(store, _)| store).map_err(|error| error.to_string())
 }
 
-async fn read(store: &Store, table: Table, matching: Match) -> Result<halfopen_model::port::Rows, String> {
+async fn read(
+    store: &Store,
+    table: Table,
+    matching: Match,
+) -> Result<halfopen_model::port::Rows, String> {
     let scan = Scan { matching, ..Scan::all(table, TimeRange::ALL, ROWS_MAX) };
     store.read(scan).await.map_err(|error| error.to_string())
 }
@@ -137,7 +141,8 @@ async fn find(store: &Store, text: &str) -> Result<(), String> {
             scan.matching = matching.clone();
             scan.columns = Some(vec!["trace_id".into(), table.time_column().into()]);
             let rows = store.read(scan).await.map_err(|error| error.to_string())?;
-            let of = if question.span.is_some() { &mut found.of_span } else { &mut found.of_traces };
+            let of =
+                if question.span.is_some() { &mut found.of_span } else { &mut found.of_traces };
             of.extend(rows.batches.into_iter().map(|batch| (table, batch)));
         }
     }
@@ -152,7 +157,11 @@ async fn find(store: &Store, text: &str) -> Result<(), String> {
 }
 
 /// The texts of one round, by what they are.
-async fn texts(store: &Store, filled: &Filled, round: usize) -> Result<[(&'static str, String); 4], String> {
+async fn texts(
+    store: &Store,
+    filled: &Filled,
+    round: usize,
+) -> Result<[(&'static str, String); 4], String> {
     let (trace_id, request_id) = filled.ids(round);
     let rows = read(store, Table::Spans, Match::Traces(vec![trace_id])).await?;
     let cells = rows.batches.first().map(halfopen_model::batch::Cells::new);
@@ -222,7 +231,12 @@ async fn warm(folder: &Path, filled: &Filled) -> Result<Vec<Figure>, String> {
         ),
     )];
     for (kind, times) in finds {
-        figures.push(figure(format!("find by {kind}, warm"), &sorted(times), FIND_WARM, String::new()));
+        figures.push(figure(
+            format!("find by {kind}, warm"),
+            &sorted(times),
+            FIND_WARM,
+            String::new(),
+        ));
     }
     Ok(figures)
 }
@@ -253,7 +267,8 @@ async fn cold(folder: &Path, filled: &Filled) -> Result<Figure, String> {
         traces.push(began.elapsed());
         store.close(Duration::ZERO).await;
     }
-    let open = format!("opening the store before it p99 {}", millis(quantile(&sorted(opens), 0.99)));
+    let open =
+        format!("opening the store before it p99 {}", millis(quantile(&sorted(opens), 0.99)));
     Ok(figure("trace by id, cold".to_owned(), &sorted(traces), TRACE_COLD, open))
 }
 
@@ -273,9 +288,10 @@ fn bytes_of(folder: &Path, ending: &str) -> Result<u64, String> {
 fn spans_wanted() -> Result<usize, String> {
     let mut arguments = std::env::args().skip_while(|argument| argument != SPANS_FLAG);
     match (arguments.next(), arguments.next()) {
-        (Some(_), Some(number)) => number.replace('_', "").parse().map_err(|_| {
-            format!("{SPANS_FLAG} takes a number, not \"{number}\"")
-        }),
+        (Some(_), Some(number)) => number
+            .replace('_', "")
+            .parse()
+            .map_err(|_| format!("{SPANS_FLAG} takes a number, not \"{number}\"")),
         (Some(_), None) => Err(format!("{SPANS_FLAG} takes a number")),
         _ => Ok(SPANS),
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use arrow::array::RecordBatch;
 use halfopen_model::answer::{Candidate, Gap, Matched};
 use halfopen_model::batch::Cells;
+use halfopen_model::names::SPAN_LINK;
 use halfopen_model::{SpanId, Table, TimeRange, TraceId, UnixNanos};
 
 use super::question::{ancestors, is_child};
@@ -60,6 +61,27 @@ pub struct Carried {
     pub service: String,
 }
 
+impl Choice {
+    /// Adds traces that are linked to those chosen; which of them were new.
+    pub fn join(&mut self, linked: Vec<TraceId>) -> Vec<TraceId> {
+        let mut new: Vec<TraceId> = Vec::new();
+        for trace_id in linked {
+            if !self.traces.contains(&trace_id) && !new.contains(&trace_id) {
+                new.push(trace_id);
+            }
+        }
+        let room = FIND_TRACES_MAX.saturating_sub(self.traces.len());
+        if new.len() > room {
+            let all = self.traces.len() + new.len();
+            let text = format!("{all} traces are linked, {FIND_TRACES_MAX} are shown");
+            self.gaps.push(Gap::Other(text));
+            new.truncate(room);
+        }
+        self.traces.extend(&new);
+        new
+    }
+}
+
 /// A trace and the time of its known rows.
 type Traces = BTreeMap<TraceId, TimeRange>;
 
@@ -69,8 +91,14 @@ pub fn choose(question: &Question, found: &IdRows) -> Choice {
     if found.ids_truncated {
         gaps.push(Gap::Truncated { table: Table::Ids, rows_max: FIND_ID_ROWS_MAX });
     }
-    let rows = carried(&found.ids);
     let hex_traces = traces_of(&found.of_traces);
+    // A trace that is there is not its links: those are followed later.
+    let is_link = |row: &Carried| {
+        let linked = || row.id.parse().is_ok_and(|trace_id| hex_traces.contains_key(&trace_id));
+        row.name == SPAN_LINK && linked()
+    };
+    let mut rows = carried(&found.ids);
+    rows.retain(|row| !is_link(row));
     let span_traces = traces_of(&found.of_span);
     let exact = rows.iter().any(|row| row.id == question.text);
     let kin = |row: &Carried| row.id == question.text || is_child(&row.id, &question.text);

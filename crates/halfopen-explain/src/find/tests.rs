@@ -5,20 +5,26 @@ use expect_test::{Expect, expect};
 use halfopen_model::answer::FindAnswer;
 use halfopen_model::{Table, TraceId};
 
-use super::{Choice, FindEvidence, IdRows, Lookup, Question, assemble, choose};
+use super::{
+    Choice, FindEvidence, IdRows, Lookup, Question, assemble, choose, linked_from, linked_to,
+};
 use crate::drawn::{BASE_NS, TRACE, attributes, logs, span_row, spans, times, words};
 
 /// Rows of `ids`: id, trace, span, table, time in milliseconds, service.
 type IdRow<'a> = (&'a str, Option<TraceId>, Option<u64>, &'a str, i64, &'a str);
 
 fn id_rows(rows: &[IdRow<'_>]) -> RecordBatch {
+    id_rows_named("x-request-id", rows)
+}
+
+fn id_rows_named(name: &str, rows: &[IdRow<'_>]) -> RecordBatch {
     let traces = rows.iter().map(|row| row.1.map(|id| id.0));
     let traces = FixedSizeBinaryArray::try_from_sparse_iter_with_size(traces, 16);
     let spans = rows.iter().map(|row| row.2.map(u64::to_be_bytes));
     let spans = FixedSizeBinaryArray::try_from_sparse_iter_with_size(spans, 8);
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("id", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0)))),
-        ("name", words(rows.iter().map(|_| Some("x-request-id")))),
+        ("name", words(rows.iter().map(|_| Some(name)))),
         ("trace_id", Arc::new(traces.expect("16 bytes each"))),
         ("span_id", Arc::new(spans.expect("8 bytes each"))),
         ("table", words(rows.iter().map(|row| Some(row.3)))),
@@ -257,4 +263,78 @@ fn a_record_without_a_trace_is_in_the_timeline_too() {
              6 exchanges cron x-request-id = job-9 ["job-9"]
     "#]]
     .assert_eq(&format!("timeline\n{}", lines(&answer)));
+}
+
+const OTHER: TraceId = TraceId([0xbb; 16]);
+
+/// A producer's trace, and the trace of a consumer that is linked to it.
+fn queue(taken_at: &str) -> RecordBatch {
+    let mut send = span_row("2<1 shop send 10..40");
+    send.kind = "producer";
+    let mut take = span_row(&format!("3<- mail take {taken_at}"));
+    (take.trace, take.kind, take.links) =
+        (OTHER, "consumer", vec![(TRACE, 2), (TraceId([1; 16]), 9)]);
+    spans(&[span_row("1<- shop order 0..50"), send, take])
+}
+
+fn queued(taken_at: &str) -> String {
+    let mut choice = chosen("req_7", &SHOP[..1]);
+    assert_eq!(choice.join(vec![OTHER, TRACE, OTHER]), [OTHER]);
+    let evidence = FindEvidence { spans: vec![queue(taken_at)], ..FindEvidence::default() };
+    let answer = assemble(&Question::read("req_7"), choice, evidence);
+    let sent = answer.timeline.iter().filter_map(|entry| Some((entry, entry.sent.as_ref()?)));
+    let line =
+        |(entry, sent): (&halfopen_model::answer::TimelineEntry, &halfopen_model::answer::Sent)| {
+            format!(
+                "{} from {} {}: {:?} ns, {} of them",
+                entry.text, sent.service, sent.span_id, sent.waited_ns, sent.count
+            )
+        };
+    sent.map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn what_a_consumer_took_waited_from_the_end_of_sending() {
+    expect!["take from shop 0000000000000002: Some(60000000) ns, 1 of them"]
+        .assert_eq(&queued("100..120"));
+    // The clocks disagree: the time stays as it is and is told as negative.
+    expect!["take from shop 0000000000000002: Some(-15000000) ns, 1 of them"]
+        .assert_eq(&queued("25..30"));
+}
+
+#[test]
+fn a_consumer_below_its_producer_waited_too_and_a_call_did_not() {
+    let mut send = span_row("2<1 shop send 10..");
+    send.kind = "producer";
+    let mut take = span_row("3<2 mail take 100..120");
+    take.kind = "consumer";
+    let mut call = span_row("4<1 pay call 20..30");
+    call.kind = "server";
+    let evidence = FindEvidence {
+        spans: vec![spans(&[span_row("1<- shop order 0..50"), send, take, call])],
+        ..FindEvidence::default()
+    };
+    let answer = assemble(&Question::read("req_7"), chosen("req_7", &SHOP[..1]), evidence);
+    let sent: Vec<_> = answer.timeline.iter().filter_map(|entry| entry.sent.as_ref()).collect();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].waited_ns, None, "the sending never ended");
+}
+
+#[test]
+fn links_lead_to_other_traces_in_both_directions() {
+    let rows = [queue("100..120")];
+    assert_eq!(linked_to(&rows, &[OTHER]), [TraceId([1; 16]), TRACE]);
+    assert_eq!(linked_to(&rows, &[TRACE]), []);
+    let hex = TRACE.to_string();
+    let row = (hex.as_str(), Some(OTHER), Some(3), "spans", 100, "mail");
+    let links = id_rows_named("span_link", &[row]);
+    assert_eq!(linked_from(&[links.clone(), id_rows(&SHOP[..2])]), [OTHER]);
+
+    // The trace itself is meant, not those that are linked to it.
+    let of_traces = vec![(Table::Spans, spans(&[span_row("1<- shop order 0..50")]))];
+    let found = IdRows { ids: vec![links.clone()], of_traces, ..IdRows::default() };
+    assert_eq!(choose(&Question::read(&hex), &found).traces, [TRACE]);
+    // Where nothing else is left of it, its consumers are.
+    let found = IdRows { ids: vec![links], ..IdRows::default() };
+    assert_eq!(choose(&Question::read(&hex), &found).traces, [OTHER]);
 }

@@ -8,6 +8,7 @@ use halfopen_model::batch::Cells;
 use halfopen_model::{SpanId, Table, TraceId, UnixNanos};
 
 use super::choice::Carried;
+use super::link::Senders;
 use super::{Choice, FIND_CHANGES_BEFORE_NS, FIND_ENTRIES_MAX, Question};
 use crate::shell::quoted;
 use crate::trace;
@@ -34,15 +35,19 @@ pub fn assemble(question: &Question, choice: Choice, evidence: FindEvidence) -> 
     let logs_by_trace = rows_by_trace(&evidence.logs, &choice.traces);
     let mut incomplete = BTreeMap::new();
     let none: Vec<RecordBatch> = Vec::new();
-    for trace_id in &choice.traces {
+    let assembled = |trace_id: &TraceId| {
         let spans = by_trace.get(trace_id).unwrap_or(&none);
         let logs = logs_by_trace.get(trace_id).unwrap_or(&none);
-        let Some(answer) = trace::assemble(*trace_id, spans, logs) else { continue };
+        trace::assemble(*trace_id, spans, logs)
+    };
+    let answers: Vec<TraceAnswer> = choice.traces.iter().filter_map(assembled).collect();
+    let senders = Senders::new(&answers);
+    for answer in &answers {
         for gap in &answer.gaps {
             let (_, times) = incomplete.entry(gap.to_string()).or_insert((gap.clone(), 0));
             *times += 1;
         }
-        entries_of_trace(&answer, &carried, &mut timeline);
+        entries_of_trace(answer, &carried, &senders, &mut timeline);
     }
     gaps.extend(gaps_over_traces(incomplete, choice.traces.len()));
     timeline.extend(records_without_trace(&evidence.logs, &carried));
@@ -135,7 +140,12 @@ fn rows_by_trace(
     found
 }
 
-fn entries_of_trace(answer: &TraceAnswer, carried: &Index<'_>, timeline: &mut Vec<TimelineEntry>) {
+fn entries_of_trace(
+    answer: &TraceAnswer,
+    carried: &Index<'_>,
+    senders: &Senders<'_>,
+    timeline: &mut Vec<TimelineEntry>,
+) {
     let trace_id = Some(answer.trace_id);
     for span in &answer.spans {
         timeline.push(TimelineEntry {
@@ -149,6 +159,7 @@ fn entries_of_trace(answer: &TraceAnswer, carried: &Index<'_>, timeline: &mut Ve
             trace_id,
             span_id: Some(span.span_id),
             ids: carried.of_span(answer.trace_id, span.span_id),
+            sent: senders.sent(answer.trace_id, span),
         });
         for event in span.events.iter().filter(|event| event.table == Table::Logs) {
             let depth = span.depth + 1;
@@ -186,6 +197,7 @@ fn entry_of_record(
         trace_id,
         span_id: None,
         ids: carried.of_record(trace_id, event.time),
+        sent: None,
     }
 }
 
@@ -235,6 +247,7 @@ fn carried_alone(rows: &[Carried], shown: &[TimelineEntry]) -> Vec<TimelineEntry
         trace_id: None,
         span_id: row.span_id,
         ids: vec![row.id.clone()],
+        sent: None,
     };
     alone.map(entry).collect()
 }
@@ -272,6 +285,7 @@ fn changes(
                 trace_id: None,
                 span_id: None,
                 ids: Vec::new(),
+                sent: None,
             });
         }
     }

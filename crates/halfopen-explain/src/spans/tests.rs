@@ -53,3 +53,15 @@ fn circles_and_orphans_are_counted_and_the_rest_keeps_its_shape() {
     assert_eq!(forest.depth, [0, 1, 0, 0, 0]);
     assert_eq!(forest.up(1).collect::<Vec<_>>(), [1, 0]);
 }
+
+/// Rows that were stored before a name was known as old, or beside the current one, count too.
+#[test]
+fn every_fact_is_read_under_its_old_names_too() {
+    for (name, fact) in FACTS {
+        let (scope, key) = halfopen_model::known::Scope::split(name).expect("a prefix");
+        for old in halfopen_model::names::old(key) {
+            let old = format!("{}{old}", scope.prefix());
+            assert!(FACTS.contains(&(old.as_str(), *fact)), "{old} is {name}");
+        }
+    }
+}

@@ -142,7 +142,7 @@ fn listed(attributes: &[(String, AttributeValue)]) -> String {
     attributes.iter().map(pair).collect::<Vec<_>>().join(" ")
 }
 
-fn links(batch: &RecordBatch, row: usize) -> Vec<(TraceId, SpanId)> {
+pub(crate) fn links(batch: &RecordBatch, row: usize) -> Vec<(TraceId, SpanId)> {
     let Some(items) = items(batch, "links", row) else { return Vec::new() };
     let ids = |name| items.column_by_name(name).and_then(|c| c.as_fixed_size_binary_opt());
     let (Some(traces), Some(spans)) = (ids("trace_id"), ids("span_id")) else {

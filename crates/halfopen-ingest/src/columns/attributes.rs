@@ -4,6 +4,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Int64Type};
 use halfopen_model::ValueType;
 use halfopen_model::known::{KnownType, Scope, known};
+use halfopen_model::names::grpc_code;
 
 use super::{Column, Maps, Numbers, Words};
 use crate::otlp::{AnyValue, KeyInfo, Place};
@@ -85,9 +86,13 @@ impl RowAttributes {
         value: AnyValue<'_>,
         depth_max: usize,
     ) -> Result<(), WireError> {
-        if let Place::Column(index) = key.place
-            && self.known[index].set(row, value)
-        {
+        let is_set = match (key.place, value) {
+            (Place::Column(index), _) => self.known[index].set(row, value),
+            (Place::GrpcCode(index), AnyValue::Int(number)) => grpc_code(number)
+                .is_some_and(|name| self.known[index].set(row, AnyValue::Text(name.as_bytes()))),
+            _ => false,
+        };
+        if is_set {
             return Ok(());
         }
         self.map.entries.push(&key.prefixed, value, depth_max)

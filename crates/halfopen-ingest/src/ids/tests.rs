@@ -102,3 +102,95 @@ fn the_own_trace_id_of_a_row_is_no_correlation_id() {
     assert_eq!(rows_of(None, "trace_id", &trace.to_string()), foreign);
     assert_eq!(rows_of(None, "x-request-id", "r"), vec![("r".to_owned(), None)]);
 }
+
+/// Every name of the specification, and how instrumentations record it as a header.
+#[test]
+fn each_known_name_is_found_as_attribute_header_and_in_a_body() {
+    let names = IdNames::new(&["order_id".to_owned()]);
+    for known in names::CORRELATION_IDS.iter().chain(&["order_id"]) {
+        let spellings = [(*known).to_owned(), known.replace('_', "-"), known.to_uppercase()];
+        for spelling in spellings {
+            let found = names.find(&spelling).unwrap_or_else(|| panic!("{spelling}"));
+            assert_eq!(found.name, spelling);
+            for prefix in names::HEADER_PREFIXES {
+                let header = names.find(&format!("{prefix}{spelling}"));
+                assert_eq!(header.map(|id| id.name), Some(spelling.clone()), "{prefix}");
+            }
+            let expected = [(spelling.clone(), "v-1".to_owned())];
+            assert_eq!(scanned(&format!("done {spelling}=v-1, bye")), expected);
+            assert_eq!(scanned(&format!("{{\"{spelling}\": \"v-1\"}}")), expected);
+        }
+    }
+    for foreign in ["http.route", "messaging.header.content-type", "order", "id"] {
+        assert_eq!(names.find(foreign), None, "{foreign}");
+    }
+}
+
+#[test]
+fn ids_in_log_bodies_are_found_by_their_form_too() {
+    let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    check(&format!("got {context}."), &[("traceparent", context)]);
+    check(&format!("traceparent: {context}"), &[("traceparent", context)]);
+    check(
+        "retry of req-8f2c41 (REQ_99812_1)",
+        &[("request_id", "req-8f2c41"), ("request_id", "REQ_99812_1")],
+    );
+    check(
+        "request_id=550e8400-e29b-41d4-a716-446655440000 took 3 ms",
+        &[("request_id", "550e8400-e29b-41d4-a716-446655440000")],
+    );
+    check("x-request-id: req-8f2c41", &[("x-request-id", "req-8f2c41")]);
+    check("req_body req-12 prereq-8f2c41 req-handler 00-11-22-33 request-8f2c41", &[]);
+}
+
+#[test]
+fn a_form_gives_the_id_of_a_request_that_has_no_other() {
+    let names = IdNames::new(&[]);
+    let mut found = FoundIds::default();
+    names.scan(b"req-8f2c41 failed", &mut found);
+    assert_eq!(found.request_id(), Some("req-8f2c41"));
+    names.scan(b"correlation_id=c-1", &mut found);
+    assert_eq!(found.request_id(), Some("c-1"));
+}
+
+#[test]
+fn contexts_of_other_kinds_lead_to_their_trace() {
+    let trace: TraceId = "0af7651916cd43dd8448eb211c80319c".parse().expect("hex");
+    let contexts = [
+        ("b3", "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1"),
+        ("uber-trace-id", "0af7651916cd43dd8448eb211c80319c:b7ad6b7169203331:0:1"),
+        ("X-Cloud-Trace-Context", "0af7651916cd43dd8448eb211c80319c/1;o=1"),
+        ("X-Amzn-Trace-Id", "Root=1-0af76519-16cd43dd8448eb211c80319c;Sampled=1"),
+    ];
+    for (name, value) in contexts {
+        let both = vec![(value.to_owned(), Some(trace)), (trace.to_string(), Some(trace))];
+        assert_eq!(rows_of(None, name, value), both, "{name}");
+    }
+    assert_eq!(rows_of(None, "b3", "0"), vec![("0".to_owned(), None)]);
+}
+
+#[test]
+fn linked_traces_are_filed_within_a_bound_and_the_own_trace_is_not() {
+    let mut found = FoundIds::default();
+    found.add_link([1; 16]);
+    found.add_link([2; 16]);
+    (0..2 * LINKS_PER_ROW_MAX).for_each(|_| found.add_link([3; 16]));
+    assert_eq!(found.links.len(), LINKS_PER_ROW_MAX);
+    let mut ids = IdsTable::new();
+    let carrier = Carrier {
+        table: Table::Spans,
+        trace_id: Some([1; 16]),
+        span_id: Some([9; 8]),
+        time: 1,
+        service: None,
+    };
+    found.write(&carrier, &mut ids, &mut SeenIds::default());
+    let batch = ids.finish().expect("two rows");
+    let cells = Cells::new(&batch.rows);
+    let rows: Vec<_> =
+        (0..cells.len()).map(|row| (cells.text("id", row), cells.text("name", row))).collect();
+    let id = |byte| TraceId([byte; 16]).to_string();
+    let (two, three) = (id(2), id(3));
+    let link = Some(names::SPAN_LINK);
+    assert_eq!(rows, [(Some(two.as_str()), link), (Some(three.as_str()), link)]);
+}

@@ -1,6 +1,7 @@
 //! Keys of attributes, looked up once and remembered: where the value goes, and what it means.
 
 use halfopen_model::known::{SERVICE_NAME, Scope, known};
+use halfopen_model::names;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -20,6 +21,8 @@ pub(crate) enum Place {
     Map,
     /// The column of this well-known attribute of the scope.
     Column(usize),
+    /// The same, for the number of a gRPC status, whose name goes there.
+    GrpcCode(usize),
     /// The column `service`.
     Service,
 }
@@ -126,27 +129,30 @@ impl KeyTable {
     }
 
     #[cold]
-    fn insert(&mut self, hash: u64, key: &[u8], names: &IdNames) -> usize {
+    fn insert(&mut self, hash: u64, key: &[u8], id_names: &IdNames) -> usize {
         if self.keys.len() >= KEYS_MAX || self.bytes >= KEYS_BYTES_MAX {
             *self = KeyTable::new(self.scope, self.prefix);
         }
         let text = String::from_utf8_lossy(key);
-        let column = known(self.scope).iter().position(|(name, _)| *name == text);
+        // Events, links and exemplars have their own names.
+        let is_part = self.prefix.is_empty();
+        let current = if is_part { &*text } else { names::current(&text) };
+        let column = known(self.scope).iter().position(|(name, _)| *name == current);
         let place = match column {
+            Some(position) if text == names::GRPC_STATUS_NUMBER => Place::GrpcCode(position),
             Some(position) => Place::Column(position),
             None if self.scope == Scope::Resource && text == SERVICE_NAME => Place::Service,
             None => Place::Map,
         };
         // Ids of events and links are often those of other requests: they lead here, but they
         // are not the id of this one.
-        let is_part = self.prefix.is_empty();
-        let id = names.find(&text).map(|id| match is_part {
+        let id = id_names.find(names::current(&text)).map(|id| match is_part {
             true => IdName { rank: None, ..id },
             false => id,
         });
         let info = KeyInfo {
             raw: key.into(),
-            prefixed: format!("{}{text}", self.prefix),
+            prefixed: format!("{}{}", self.prefix, map_name(&text, current, place)),
             place,
             id,
             weight: WeightKind::of(&text),
@@ -158,5 +164,14 @@ impl KeyTable {
         let rehash = |position: &u32| xxh3_64(&keys[*position as usize].raw);
         self.positions.insert_unique(hash, position as u32, rehash);
         position
+    }
+}
+
+/// The name in the map. A value that comes under an old name and does not fit the column of the
+/// current one keeps the name that it had; so does the number of a gRPC status.
+fn map_name<'a>(name: &'a str, current: &'a str, place: Place) -> &'a str {
+    match place {
+        Place::Map if name != names::GRPC_STATUS_NUMBER => current,
+        _ => name,
     }
 }

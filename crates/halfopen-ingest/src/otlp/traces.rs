@@ -262,6 +262,9 @@ fn read_links(
         let span_id = part_id(span_id, entries, "span_id").unwrap_or_default();
         let trace_state = part_text(trace_state, entries, "trace_state");
         let dropped = u32::try_from(dropped).unwrap_or(u32::MAX);
+        if trace_id != [0; 16] {
+            parts.found.add_link(trace_id);
+        }
         links.push((trace_id, span_id), &trace_state, (flags, dropped));
     }
     if !messages.is_empty() {

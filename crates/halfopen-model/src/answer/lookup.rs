@@ -186,4 +186,23 @@ pub struct TimelineEntry {
     pub span_id: Option<SpanId>,
     /// The ids asked about that this row carries.
     pub ids: Vec<String>,
+    /// For a span that took what another one sent, through a queue or otherwise linked: from
+    /// where, and how long it waited.
+    pub sent: Option<Sent>,
+}
+
+/// What a span took, and from which span: by a link, or as the child of a producer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sent {
+    /// The trace of the span that sent it.
+    pub trace_id: TraceId,
+    /// The span that sent it; of several, the one that ended first.
+    pub span_id: SpanId,
+    /// Its service, empty when none was sent.
+    pub service: String,
+    /// How many spans of the timeline it took something of.
+    pub count: usize,
+    /// Nanoseconds from the end of sending to the begin of taking. Negative when the clocks of
+    /// the two disagree by at least as much; `None` when the sending never ended.
+    pub waited_ns: Option<i64>,
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Form, attribute_scopes, columns};
 use crate::known::{self, KnownType};
+use crate::names;
 use crate::table::Table;
 
 const HEAD: &str = "\
@@ -19,6 +20,17 @@ prefix says where they were set (`resource.`, `span.`, `log.`, `metric.`). Every
 2 bool, 3 int, 4 double, 5 bytes in base64, 6 list as JSON, 7 map as JSON, 8 bytes of a text \
 that was not UTF-8, in base64) and `text`. A value whose type is not that of its column is kept \
 in the map.
+";
+
+const ALIASES: &str = "
+## Old names of attributes
+
+Values that come under an old name of the semantic conventions are stored under the current one; \
+in SQL `attr('span.<name>')` and a column `\"span.<name>\"` take both. Where one row brings both, \
+the first stands under the current name and the other stays in `attributes` under its own.
+
+| old | current |
+|---|---|
 ";
 
 /// What a form is called in the document.
@@ -75,5 +87,11 @@ pub fn document() -> String {
             }
         }
     }
+    text.push_str(ALIASES);
+    for (old, new) in names::RENAMED {
+        let _ = writeln!(text, "| `{old}` | `{new}` |");
+    }
+    let (number, name) = (names::GRPC_STATUS_NUMBER, names::GRPC_STATUS);
+    let _ = writeln!(text, "| `{number}`, a number | `{name}`, the name of the code |");
     text
 }

@@ -2,7 +2,7 @@
 
 use halfopen_explain::find::{
     self, Choice, FIND_CHANGES_BEFORE_NS, FIND_ENTRIES_MAX, FIND_ID_ROWS_MAX, FindEvidence, IdRows,
-    Lookup, Question,
+    LINK_HOPS_MAX, Lookup, Question,
 };
 use halfopen_explain::trace::{TRACE_LOGS_MAX, TRACE_SPANS_MAX};
 use halfopen_model::answer::{FindAnswer, Gap};
@@ -29,8 +29,8 @@ impl<S: ReadEvidence> Desk<S> {
     pub async fn find(&self, id: &str, range: Option<TimeRange>) -> Result<FindAnswer, DeskError> {
         let question = Question::read(id);
         let found = self.look_up(&question, or_all(range)).await?;
-        let choice = find::choose(&question, &found);
-        let evidence = self.evidence_of(&choice, range).await?;
+        let mut choice = find::choose(&question, &found);
+        let evidence = self.evidence_of(&mut choice, range).await?;
         Ok(find::assemble(&question, choice, evidence))
     }
 
@@ -100,16 +100,19 @@ impl<S: ReadEvidence> Desk<S> {
         Ok(found)
     }
 
+    /// The rows of what was chosen; traces that are linked to the chosen ones join them.
     async fn evidence_of(
         &self,
-        choice: &Choice,
+        choice: &mut Choice,
         range: Option<TimeRange>,
     ) -> Result<FindEvidence, DeskError> {
         let mut evidence = FindEvidence::default();
         if !choice.traces.is_empty() {
+            let chosen = choice.traces.clone();
+            self.spans_of(&chosen, range, &mut evidence).await?;
+            self.follow_up(choice, chosen.clone(), range, &mut evidence).await?;
+            self.follow_down(choice, chosen, range, &mut evidence).await?;
             let of_traces = Match::Traces(choice.traces.clone());
-            let spans = self.rows(Table::Spans, of_traces.clone(), range, SPANS_MAX).await?;
-            evidence.spans = kept(Table::Spans, SPANS_MAX, spans, &mut evidence.gaps);
             let logs = self.rows(Table::Logs, of_traces, range, TRACE_LOGS_MAX).await?;
             evidence.logs = kept(Table::Logs, TRACE_LOGS_MAX, logs, &mut evidence.gaps);
         }
@@ -125,6 +128,63 @@ impl<S: ReadEvidence> Desk<S> {
             evidence.changes = kept(Table::Changes, CHANGES_MAX, changes, &mut evidence.gaps);
         }
         Ok(evidence)
+    }
+
+    async fn spans_of(
+        &self,
+        traces: &[TraceId],
+        range: Option<TimeRange>,
+        evidence: &mut FindEvidence,
+    ) -> Result<(), DeskError> {
+        let spans = self.rows(Table::Spans, Match::Traces(traces.to_vec()), range, SPANS_MAX);
+        let spans = kept(Table::Spans, SPANS_MAX, spans.await?, &mut evidence.gaps);
+        evidence.spans.extend(spans);
+        Ok(())
+    }
+
+    /// Adds the traces that sent what the spans of `from` took, and those before them.
+    async fn follow_up(
+        &self,
+        choice: &mut Choice,
+        mut from: Vec<TraceId>,
+        range: Option<TimeRange>,
+        evidence: &mut FindEvidence,
+    ) -> Result<(), DeskError> {
+        for _ in 0..LINK_HOPS_MAX {
+            let linked = find::linked_to(&evidence.spans, &from);
+            from = choice.join(linked);
+            if from.is_empty() {
+                break;
+            }
+            self.spans_of(&from, range, evidence).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds the traces that took what the spans of `from` sent, and those behind them.
+    async fn follow_down(
+        &self,
+        choice: &mut Choice,
+        mut from: Vec<TraceId>,
+        range: Option<TimeRange>,
+        evidence: &mut FindEvidence,
+    ) -> Result<(), DeskError> {
+        for _ in 0..LINK_HOPS_MAX {
+            let mut linked = Vec::new();
+            for trace_id in &from {
+                let mut scan = Scan::all(Table::Ids, or_all(range), FIND_ID_ROWS_MAX);
+                let column = "id".to_owned();
+                scan.matching = Match::Text { column, value: trace_id.to_string() };
+                let rows = self.evidence.read(scan).await?;
+                linked.extend(find::linked_from(&rows.batches));
+            }
+            from = choice.join(linked);
+            if from.is_empty() {
+                break;
+            }
+            self.spans_of(&from, range, evidence).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn rows(

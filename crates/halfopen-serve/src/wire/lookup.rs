@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use halfopen_model::answer::{
-    Candidate, FindAnswer, Matched, SpanFault, TimelineEntry, TraceAnswer, TraceEvent, TraceSpan,
+    Candidate, FindAnswer, Matched, Sent, SpanFault, TimelineEntry, TraceAnswer, TraceEvent,
+    TraceSpan,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -180,6 +181,26 @@ pub struct EntryV1 {
     pub span_id: Option<SpanIdV1>,
     /// The ids asked about that this row carries.
     pub ids: Vec<String>,
+    /// For a span that took what another one sent: from where, and how long it waited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<SentV1>,
+}
+
+/// What a span took from another one, through a queue or otherwise linked.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SentV1 {
+    /// The trace of the span that sent it.
+    pub trace_id: TraceIdV1,
+    /// The span that sent it; of several, the one that ended first.
+    pub span_id: SpanIdV1,
+    /// Its service, empty when none was sent.
+    pub service: String,
+    /// How many spans of the timeline it took something of.
+    pub count: usize,
+    /// From the end of sending to the begin of taking; null when that is not known.
+    pub waited_ns: Option<i64>,
+    /// Whether the clocks of the two disagree: it was taken before it was sent.
+    pub clocks_disagree: bool,
 }
 
 impl From<&TraceReply> for TraceReplyV1 {
@@ -318,6 +339,20 @@ impl From<&TimelineEntry> for EntryV1 {
             trace_id: entry.trace_id.map(TraceIdV1),
             span_id: entry.span_id.map(SpanIdV1),
             ids: entry.ids.clone(),
+            sent: entry.sent.as_ref().map(SentV1::from),
+        }
+    }
+}
+
+impl From<&Sent> for SentV1 {
+    fn from(sent: &Sent) -> SentV1 {
+        SentV1 {
+            trace_id: TraceIdV1(sent.trace_id),
+            span_id: SpanIdV1(sent.span_id),
+            service: sent.service.clone(),
+            count: sent.count,
+            waited_ns: sent.waited_ns,
+            clocks_disagree: sent.waited_ns.is_some_and(|waited| waited < 0),
         }
     }
 }

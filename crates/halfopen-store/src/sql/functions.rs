@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryBuilder, StringBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryBuilder, StringArray, StringBuilder};
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::{
@@ -10,6 +10,7 @@ use datafusion::logical_expr::{
     TypeSignature, Volatility,
 };
 use halfopen_model::batch::{map_entries, text_at};
+use halfopen_model::names::grpc_code;
 use halfopen_model::{SpanId, TraceId};
 
 /// What `attr('key')` becomes.
@@ -32,6 +33,8 @@ enum Kind {
     SpanId,
     /// `attr(map, key)`: text.
     Attribute(&'static str),
+    /// `grpc_code(number)`: the name of a gRPC status; a text that is no number stays.
+    GrpcCode,
 }
 
 /// All of them. `attr` with a plain map and key is rewritten to `attribute_of` before planning.
@@ -42,6 +45,7 @@ pub(super) fn all() -> Vec<Own> {
         Own { kind: Kind::Hex, signature: any(1) },
         Own { kind: Kind::TraceId, signature: text() },
         Own { kind: Kind::SpanId, signature: text() },
+        Own { kind: Kind::GrpcCode, signature: text() },
         Own { kind: Kind::Attribute("attr"), signature: any(2) },
         Own { kind: Kind::Attribute(ATTRIBUTE_OF), signature: any(2) },
     ]
@@ -53,6 +57,7 @@ impl ScalarUDFImpl for Own {
             Kind::Hex => "hex",
             Kind::TraceId => "trace_id",
             Kind::SpanId => "span_id",
+            Kind::GrpcCode => "grpc_code",
             Kind::Attribute(name) => name,
         }
     }
@@ -69,6 +74,7 @@ impl ScalarUDFImpl for Own {
             (Kind::Hex, _) => plan_err!("hex() takes bytes, such as hex(trace_id)"),
             (Kind::TraceId, _) => Ok(DataType::FixedSizeBinary(16)),
             (Kind::SpanId, _) => Ok(DataType::FixedSizeBinary(8)),
+            (Kind::GrpcCode, _) => Ok(DataType::Utf8),
             (Kind::Attribute(_), [DataType::Map(_, _), _]) => Ok(DataType::Utf8),
             (Kind::Attribute(_), _) => {
                 plan_err!("attr() takes a key, such as attr('span.http.route')")
@@ -96,6 +102,7 @@ impl ScalarUDFImpl for Own {
             (Kind::Hex, [bytes]) => hex(bytes),
             (Kind::TraceId, [texts]) => ids(texts, |text| text.parse().map(|id: TraceId| id.0))?,
             (Kind::SpanId, [texts]) => ids(texts, |text| text.parse().map(|id: SpanId| id.0))?,
+            (Kind::GrpcCode, [texts]) => grpc_codes(texts),
             (Kind::Attribute(_), [map, keys]) => attributes(map, keys)?,
             _ => return exec_err!("{} was called with {} values", self.name(), columns.len()),
         };
@@ -144,6 +151,12 @@ fn ids<const N: usize, E: std::fmt::Display>(
         }
     }
     Ok(Arc::new(builder.finish()))
+}
+
+fn grpc_codes(texts: &ArrayRef) -> ArrayRef {
+    let name = |text| str::parse(text).ok().and_then(grpc_code).unwrap_or(text);
+    let names = (0..texts.len()).map(|row| text_at(texts.as_ref(), row).map(name));
+    Arc::new(names.collect::<StringArray>())
 }
 
 fn attributes(map: &ArrayRef, keys: &ArrayRef) -> Result<ArrayRef> {

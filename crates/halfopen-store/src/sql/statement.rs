@@ -1,6 +1,8 @@
-//! From text to one statement that only reads, with two conveniences: `attr('key')` finds an
-//! attribute wherever it is stored, and ids may be written as hex.
+//! From text to one statement that only reads, with three conveniences: `attr('key')` finds an
+//! attribute wherever it is stored, old names of attributes are as good as current ones, and ids
+//! may be written as hex.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use datafusion::execution::session_state::SessionState;
@@ -12,6 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use halfopen_model::known::{self, SERVICE_NAME, Scope};
+use halfopen_model::names;
 use halfopen_model::schema::ATTRIBUTES;
 
 use super::problem;
@@ -72,12 +75,12 @@ struct Conveniences;
 impl VisitorMut for Conveniences {
     type Break = ();
 
-    /// A column of `attr('key')` is called `key`.
+    /// A column of `attr('key')` is called `key`, and one asked for by an old name by that.
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if let SetExpr::Select(select) = query.body.as_mut() {
             for item in &mut select.projection {
                 if let SelectItem::UnnamedExpr(expr) = item
-                    && let Some((_, key)) = attribute_call(expr)
+                    && let Some(key) = asked_name(expr)
                 {
                     let alias = Ident::with_quote('"', key);
                     *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
@@ -90,6 +93,10 @@ impl VisitorMut for Conveniences {
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Some((map, key)) = attribute_call(expr) {
             replace(expr, &attribute(&map, &key));
+            return ControlFlow::Continue(());
+        }
+        if let Some(name) = old_column(expr) {
+            *name = Ident::with_quote('"', current(&name.value));
             return ControlFlow::Continue(());
         }
         match expr {
@@ -109,6 +116,17 @@ impl VisitorMut for Conveniences {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// The name of a column, when it is the old name of an attribute that has one.
+fn old_column(expr: &mut Expr) -> Option<&mut Ident> {
+    let name = match expr {
+        Expr::Identifier(name) => name,
+        Expr::CompoundIdentifier(names) => names.last_mut()?,
+        _ => return None,
+    };
+    let current = current(&name.value);
+    (current != name.value && column_of(&current).is_some()).then_some(name)
 }
 
 fn is_comparison(operator: &BinaryOperator) -> bool {
@@ -158,6 +176,14 @@ fn replace(expr: &mut Expr, text: &str) {
     }
 }
 
+/// The name by which an attribute was asked for, where its column would have another.
+fn asked_name(expr: &mut Expr) -> Option<String> {
+    match attribute_call(expr) {
+        Some((_, key)) => Some(key),
+        None => old_column(expr).map(|name| name.value.clone()),
+    }
+}
+
 /// The map and the key of `attr('key')` or `attr(map, 'key')`, where both are plain.
 fn attribute_call(expr: &Expr) -> Option<(String, String)> {
     let Expr::Function(Function { name, args: FunctionArguments::List(list), .. }) = expr else {
@@ -182,13 +208,37 @@ fn attribute_call(expr: &Expr) -> Option<(String, String)> {
     }
 }
 
-/// The value as text: from its column, else from the map, where a value of another type stays.
+/// The value as text: from its column, else from the map, where a value of another type stays and
+/// one that came under an old name beside the current one.
 fn attribute(map: &str, key: &str) -> String {
-    let from_map = format!("attribute_of({map}, {})", quoted(key));
     let owner = map.strip_suffix(ATTRIBUTES).unwrap_or_default();
-    match column_of(key) {
-        Some(column) => format!("coalesce(CAST({owner}\"{column}\" AS VARCHAR), {from_map})"),
-        None => from_map,
+    let current = current(key);
+    let column = column_of(&current);
+    let mut places: Vec<String> =
+        column.map(|column| format!("CAST({owner}\"{column}\" AS VARCHAR)")).into_iter().collect();
+    let from_map = |key: &str| format!("attribute_of({map}, {})", quoted(key));
+    places.push(from_map(&current));
+    if let Some((scope, name)) = Scope::split(&current) {
+        let prefixed = |name: &str| format!("{}{name}", scope.prefix());
+        places.extend(names::old(name).map(|old| from_map(&prefixed(old))));
+        if name == names::GRPC_STATUS {
+            let number = from_map(&prefixed(names::GRPC_STATUS_NUMBER));
+            places.push(format!("grpc_code({number})"));
+        }
+    }
+    match places.as_slice() {
+        [one] => one.clone(),
+        several => format!("coalesce({})", several.join(", ")),
+    }
+}
+
+/// The current name of an attribute, with the prefix that it has.
+fn current(key: &str) -> Cow<'_, str> {
+    match Scope::split(key).map(|(scope, name)| (scope, name, names::current(name))) {
+        Some((scope, name, current)) if name != current => {
+            Cow::Owned(format!("{}{current}", scope.prefix()))
+        }
+        _ => Cow::Borrowed(key),
     }
 }
 

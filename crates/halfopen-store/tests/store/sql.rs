@@ -222,3 +222,34 @@ async fn text_of_any_kind_comes_back_as_it_was() {
     let written = store.write(Vec::new()).await.expect("nothing to keep");
     assert_eq!(written.rows, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_names_of_attributes_are_as_good_as_current_ones() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, _) = open(folder.path()).await;
+    // A value of another type, and one beside the current name, stay under the old name.
+    put(&store, span_with_map(&[("span.http.status_code", 1, "503"), ("span.db.name", 1, "d")]))
+        .await;
+    put(&store, span_with_map(&[("span.rpc.grpc.status_code", 3, "4"), ("span.db.name", 1, "d")]))
+        .await;
+    for place in ["hot", "sealed"] {
+        for name in ["span.http.status_code", "span.http.response.status_code"] {
+            let sql = format!("SELECT attr('{name}') FROM spans WHERE attr('{name}') = '503'");
+            assert_eq!(text(&store, &sql).await, ["503"], "{name} {place}");
+        }
+        for name in ["span.rpc.grpc.status_code", "span.rpc.status_code"] {
+            let sql = format!("SELECT attr('{name}') FROM spans WHERE attr('{name}') IS NOT NULL");
+            assert_eq!(text(&store, &sql).await, ["DEADLINE_EXCEEDED"], "{name} {place}");
+        }
+        let sql = "SELECT attr('span.db.namespace'), count(*) FROM spans GROUP BY 1";
+        assert_eq!(text(&store, sql).await, ["d | 2"], "{place}");
+        store.seal().await.expect("room on the disk");
+    }
+    put(&store, spans(500, 3)).await;
+    let current = "SELECT \"span.http.request.method\" AS m FROM spans ORDER BY 1";
+    let old = "SELECT \"span.http.method\" AS m FROM spans ORDER BY 1";
+    assert_eq!(text(&store, old).await, text(&store, current).await);
+    let answer = store.query("SELECT s.\"span.http.method\" FROM spans s", QueryLimits::default());
+    let answer = answer.await.expect("a query that runs");
+    assert_eq!(answer.schema.field(0).name(), "span.http.method", "as it was asked for");
+}

@@ -2,7 +2,7 @@
 
 use halfopen_model::UnixNanos;
 use halfopen_model::time::show_duration;
-use halfopen_serve::wire::{CandidateV1, EntryV1, FindV1};
+use halfopen_serve::wire::{CandidateV1, EntryV1, FindV1, SentV1};
 
 use super::text::{clean, clock_ms, closing, cut, date, padded, plural, right, short, width};
 use crate::Failure;
@@ -153,6 +153,26 @@ struct Layout {
     several_ids: bool,
 }
 
+/// From where a span took something, and how long that had waited.
+fn sent(sent: &SentV1) -> String {
+    let service = clean(&sent.service);
+    let from = match service.is_empty() {
+        true => String::new(),
+        false => format!(" from {service}"),
+    };
+    let others = match sent.count {
+        0 | 1 => String::new(),
+        count => format!(", first of {count}"),
+    };
+    match sent.waited_ns {
+        _ if sent.clocks_disagree => {
+            format!("  (clocks disagree: taken{from}{others} before it was sent)")
+        }
+        Some(waited) => format!("  ({} queued{from}{others})", show_duration(waited)),
+        None => format!("  (taken{from}{others})"),
+    }
+}
+
 fn line(terminal: &mut Terminal, entry: &EntryV1, layout: &Layout) -> Result<(), Failure> {
     let service_columns = layout.service_columns;
     let time = clock_ms(UnixNanos(entry.time.0.0));
@@ -173,7 +193,8 @@ fn line(terminal: &mut Terminal, entry: &EntryV1, layout: &Layout) -> Result<(),
         true => format!("  ({})", clean(&entry.ids.join(", "))),
         false => String::new(),
     };
-    let text = format!("{indent}{}{ids}", clean(&entry.text));
+    let sent = entry.sent.as_ref().map(sent).unwrap_or_default();
+    let text = format!("{indent}{}{sent}{ids}", clean(&entry.text));
     let mut text = cut(&text, room, "…").into_owned();
     let mut behind = String::new();
     if entry.duration_ns.is_some() || !trace.is_empty() {

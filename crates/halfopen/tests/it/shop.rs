@@ -47,7 +47,8 @@ pub(crate) async fn fill(folder: &Path) {
         builder.decode(signal, Encoding::Protobuf, body, &arrival);
     };
     let mut spans: Vec<ResourceSpans> = (0..REQUESTS).flat_map(request).collect();
-    spans.extend(crate::shop::odd_spans());
+    spans.extend(odd_spans());
+    spans.extend(queue_spans());
     let request = ExportTraceServiceRequest { resource_spans: spans };
     decode(Signal::Traces, &request.encode_to_vec());
     let request = ExportLogsServiceRequest { resource_logs: logs() };
@@ -239,6 +240,38 @@ pub(crate) fn odd_spans() -> Vec<ResourceSpans> {
     }
     rows.push(of_service(resource("orders", &[]), spans));
     rows
+}
+
+/// An order whose mail goes through a queue: two messages, two consumers, one of which has a clock
+/// that is behind. Links lead from the consumers to the senders.
+fn queue_spans() -> Vec<ResourceSpans> {
+    let begin = BASE_NS - 7_200_000 * MS;
+    let trace = |first: u8| [vec![first, 0xfe], vec![0x51; 14]].concat();
+    let make = |trace_id: &[u8], number, parent, name, kind, ms| {
+        let attributes = Vec::new();
+        span(trace_id, begin, Made { number, parent, name, kind, ms, failed: None, attributes })
+    };
+    let order = trace(0xca);
+    let mut server = make(&order, 1, 0, "POST /orders", SpanKind::Server, (0, 40));
+    server.attributes = vec![pair("x-request-id", text("order-7701"))];
+    let mail = make(&order, 2, 1, "send mail", SpanKind::Producer, (10, 15));
+    let invoice = make(&order, 3, 1, "send invoice", SpanKind::Producer, (20, 30));
+    let link = |number: u64| Link {
+        trace_id: order.clone(),
+        span_id: (0xa000 + number).to_be_bytes().to_vec(),
+        ..Link::default()
+    };
+    let (mail_taken, invoice_taken) = (trace(0xcb), trace(0xcc));
+    let mut take = make(&mail_taken, 1, 0, "process mail", SpanKind::Consumer, (1_515, 1_600));
+    take.links = vec![link(2)];
+    let smtp = make(&mail_taken, 2, 1, "SMTP", SpanKind::Client, (1_520, 1_590));
+    let mut print = make(&invoice_taken, 1, 0, "process invoice", SpanKind::Consumer, (26, 60));
+    print.links = vec![link(3)];
+    vec![
+        of_service(resource("orders", &[]), vec![server, mail, invoice]),
+        of_service(resource("mailer", &[]), vec![take, smtp]),
+        of_service(resource("printer", &[]), vec![print]),
+    ]
 }
 
 fn logs() -> Vec<ResourceLogs> {

@@ -1,0 +1,1 @@
+halfopen find order-7701 --data $DATA

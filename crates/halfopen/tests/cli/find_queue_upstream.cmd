@@ -1,0 +1,1 @@
+halfopen find ccfe --data $DATA
