@@ -9,11 +9,8 @@ use std::time::Duration;
 mod client;
 mod decode;
 mod fsync;
-<<<<<<< HEAD
-mod resilience;
-=======
 mod lookup;
->>>>>>> 8f223df (A lookup by id opens only the segments that hold it)
+mod resilience;
 mod server;
 
 /// One measured figure.
@@ -32,24 +29,21 @@ struct Figure {
 
 type Bench = fn() -> Result<Vec<Figure>, String>;
 
-const BENCHES: [(&str, Bench); 6] = [
+const BENCHES: [(&str, Bench); 7] = [
     ("decode", decode::decode),
     ("grpc", server::throughput),
     ("latency", server::latency),
     ("start", server::start),
     ("memory", server::memory),
-<<<<<<< HEAD
     ("resilience", resilience::figures),
-=======
     ("lookup", lookup::lookup),
->>>>>>> 8f223df (A lookup by id opens only the segments that hold it)
 ];
 
 /// Runs the benches whose names are given, or all of them.
 pub(crate) fn run(names: &[String]) -> Result<String, String> {
     // `--spans N` is for the bench of lookups, which reads it itself.
     let is_option = |at: usize| names[at] == lookup::SPANS_FLAG;
-    let is_name = |at: &usize| !is_option(*at) && !(*at > 0 && is_option(*at - 1));
+    let is_name = |at: &usize| !is_option(*at) && (*at == 0 || !is_option(*at - 1));
     let names: Vec<String> = (0..names.len()).filter(is_name).map(|at| names[at].clone()).collect();
     let known = || BENCHES.map(|(name, _)| name).join(", ");
     if let Some(name) = names.iter().find(|name| BENCHES.iter().all(|(known, _)| known != name)) {

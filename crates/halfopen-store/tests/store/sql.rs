@@ -223,15 +223,24 @@ async fn text_of_any_kind_comes_back_as_it_was() {
     assert_eq!(written.rows, 0);
 }
 
+/// The same without columns of attributes.
+fn only_map(entries: &[(&str, u8, &str)]) -> Batch {
+    let mut batch = span_with_map(entries);
+    let schema = batch.rows.schema();
+    let is_plain = |place: &usize| !schema.field(*place).name().starts_with("span.");
+    let places: Vec<usize> = (0..schema.fields().len()).filter(is_plain).collect();
+    batch.rows = batch.rows.project(&places).expect("its columns");
+    batch.fingerprints.clear();
+    batch
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn old_names_of_attributes_are_as_good_as_current_ones() {
     let folder = tempfile::tempdir().expect("a folder");
     let (store, _) = open(folder.path()).await;
     // A value of another type, and one beside the current name, stay under the old name.
-    put(&store, span_with_map(&[("span.http.status_code", 1, "503"), ("span.db.name", 1, "d")]))
-        .await;
-    put(&store, span_with_map(&[("span.rpc.grpc.status_code", 3, "4"), ("span.db.name", 1, "d")]))
-        .await;
+    put(&store, only_map(&[("span.http.status_code", 1, "503"), ("span.db.name", 1, "d")])).await;
+    put(&store, only_map(&[("span.rpc.grpc.status_code", 3, "4"), ("span.db.name", 1, "d")])).await;
     for place in ["hot", "sealed"] {
         for name in ["span.http.status_code", "span.http.response.status_code"] {
             let sql = format!("SELECT attr('{name}') FROM spans WHERE attr('{name}') = '503'");

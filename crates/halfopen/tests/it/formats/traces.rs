@@ -45,7 +45,7 @@ fn a_jaeger_trace_keeps_ids_kinds_status_events_links_and_processes() {
     let attributes = found.attributes(Table::Spans, 0);
     let expected = [
         "resource.host.name=node-3",
-        "span.http.status_code=500",
+        "span.http.response.status_code=500",
         "span.jaeger.warning=clock skew",
         "span.ratio=0.5",
         "span.x-request-id=req_8",
