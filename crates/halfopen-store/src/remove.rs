@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::crash::CrashPoint;
+use crate::index;
 use crate::merges;
 use crate::segment::Segment;
 use crate::shared::Shared;
@@ -53,7 +54,10 @@ pub(crate) async fn delete(shared: &Shared, after: Duration) -> u64 {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 tracing::warn!(file = %one.file, error = %error, "segment was not deleted");
             }
-            _ => deleted.push(one.id),
+            _ => {
+                let _ = std::fs::remove_file(index::path_of(&path));
+                deleted.push(one.id);
+            }
         }
         shared.crash.at(CrashPoint::FileDeleted);
     }

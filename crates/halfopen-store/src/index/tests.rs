@@ -30,6 +30,7 @@ fn segment(folder: &TempDir, table: Table, sums: Vec<u64>, rows: u64) -> Segment
         schema_version: 1,
         columns: Vec::new(),
         sealed_at: UnixNanos(0),
+        level: 0,
     };
     Segment::new(info, folder.path().join("a.parquet"))
 }

@@ -18,7 +18,7 @@ use super::Store;
 use crate::error::StoreError;
 use crate::matcher::Matcher;
 use crate::report::ExportReport;
-use crate::segment::scan::scan;
+use crate::segment::scan::{Wanted, scan};
 use crate::shared::{Shared, View};
 
 /// Compressed as segments are that stay.
@@ -72,7 +72,8 @@ fn export(
         let open = shared.open_segments.get(segment);
         let open = open.map_err(|damage| ParquetError::External(Box::new(damage)))?;
         let mut failed = None;
-        scan(&open, &matcher, &whole, &mut |rows| match take(&rows) {
+        let wanted = Wanted { matcher: &matcher, schema: &whole, groups: None };
+        scan(&open, wanted, &mut |rows| match take(&rows) {
             Ok(()) => true,
             Err(error) => {
                 failed = Some(error);

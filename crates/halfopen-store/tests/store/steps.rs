@@ -78,7 +78,7 @@ fn segment_files(folder: &Path) -> u64 {
     let tables = fs::read_dir(folder.join("segments")).expect("a folder");
     let files = tables.flat_map(|table| fs::read_dir(table.expect("a folder").path()));
     let names = files.flatten().map(|file| file.expect("a file").file_name());
-    names.filter(|name| !name.to_string_lossy().ends_with(".ids")).count() as u64
+    names.filter(|name| !name.to_string_lossy().ends_with(".filter")).count() as u64
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
