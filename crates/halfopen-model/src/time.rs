@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, NaiveTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, Utc};
 
 /// Nanoseconds since 1970-01-01T00:00:00Z. Reaches from the year 1677 to 2262.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Debug)]
@@ -128,7 +128,7 @@ pub fn parse_duration_ns(text: &str) -> Result<i64, TimeError> {
     Ok(total_ns)
 }
 
-/// Reads a time: RFC 3339, a time of the current UTC day (`14:02`, `14:02:10`; one that lies in
+/// Reads a time: RFC 3339, a date with or without a time of day in UTC, a time of the current UTC day (`14:02`, `14:02:10`; one that lies in
 /// the future is taken from the day before), a duration before `now` (`10m`), or `now`.
 pub fn parse_time(text: &str, now: UnixNanos) -> Result<UnixNanos, TimeError> {
     let trimmed = text.trim();
@@ -137,6 +137,17 @@ pub fn parse_time(text: &str, now: UnixNanos) -> Result<UnixNanos, TimeError> {
     }
     if let Ok(time) = DateTime::parse_from_rfc3339(trimmed) {
         return time.timestamp_nanos_opt().map(UnixNanos).ok_or(TimeError::Time(text.into()));
+    }
+    let day = trimmed.strip_suffix("UTC").unwrap_or(trimmed).trim_end().trim_end_matches('Z');
+    for format in ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M"] {
+        if let Ok(time) = NaiveDateTime::parse_from_str(day, format) {
+            let nanos = time.and_utc().timestamp_nanos_opt();
+            return nanos.map(UnixNanos).ok_or(TimeError::Time(text.into()));
+        }
+    }
+    if let Ok(date) = NaiveDate::parse_from_str(day, "%Y-%m-%d") {
+        let nanos = date.and_time(NaiveTime::MIN).and_utc().timestamp_nanos_opt();
+        return nanos.map(UnixNanos).ok_or(TimeError::Time(text.into()));
     }
     let clock = trimmed.strip_suffix('Z').unwrap_or(trimmed);
     for format in ["%H:%M:%S%.f", "%H:%M"] {
@@ -209,6 +220,10 @@ mod tests {
         assert_eq!(parse_time("15:00", NOW), Ok(NOW.shifted((1_800 - 86_400) * SECOND_NS)));
         assert_eq!(parse_time("10m", NOW), Ok(NOW.shifted(-600 * SECOND_NS)));
         assert_eq!(parse_time("now", NOW), Ok(NOW));
+        assert_eq!(parse_time("2026-11-20 14:30:00", NOW), Ok(NOW));
+        assert_eq!(parse_time("2026-11-20 14:30", NOW), Ok(NOW));
+        assert_eq!(parse_time("2026-11-20 14:30:00.5 UTC", NOW), Ok(NOW.shifted(SECOND_NS / 2)));
+        assert_eq!(parse_time("2026-11-20", NOW), Ok(NOW.shifted(-52_200 * SECOND_NS)));
         assert_eq!(parse_time("soon", NOW), Err(TimeError::Time("soon".into())));
     }
 

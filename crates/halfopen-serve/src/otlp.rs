@@ -30,6 +30,13 @@ mod proto;
 /// Names of senders are kept up to here.
 const SENDER_BYTES_MAX: usize = 200;
 
+/// Name and port under which a request asked for us: HTTP/1 says it in a header, HTTP/2 in its
+/// target.
+fn host(request: &Request<Incoming>) -> Option<&str> {
+    let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    named.or_else(|| request.uri().authority().map(|authority| authority.as_str()))
+}
+
 /// What both ports work with.
 pub(crate) struct Receiver<W> {
     pub(crate) intake: Arc<Intake<W>>,

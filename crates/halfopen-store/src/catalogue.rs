@@ -149,8 +149,16 @@ impl Catalogue {
     /// Opens a catalogue that is there, for reading.
     pub(crate) async fn open_read_only(path: &Path) -> Result<Catalogue, StoreError> {
         let options = SqliteConnectOptions::new().filename(path).read_only(true);
-        let connection = options.connect().await.map_err(failed("open"))?;
-        Ok(Catalogue { connection })
+        let opened = match options.connect().await {
+            // Where nobody can write SQLite wants to be told that nobody does. After a crash its
+            // own log holds changes that it could not take in then.
+            Err(error) if !has_log(path) => {
+                let unchanging = options.immutable(true);
+                unchanging.connect().await.map_err(|_| error)
+            }
+            opened => opened,
+        };
+        Ok(Catalogue { connection: opened.map_err(failed("open"))? })
     }
 
     async fn number(&mut self, name: &str) -> Result<Option<i64>, StoreError> {
@@ -316,6 +324,13 @@ impl Catalogue {
     pub(crate) async fn close(self) -> Result<(), StoreError> {
         self.connection.close().await.map_err(failed("close"))
     }
+}
+
+/// Whether SQLite has changes beside the file that are not in it yet.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
 const SET_NUMBER: &str = "INSERT INTO numbers (name, value) VALUES ($1, $2) \

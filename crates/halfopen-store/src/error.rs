@@ -108,6 +108,10 @@ impl StoreError {
                 "name the folder of a server with --data, or ask a running one with --url"
                     .to_owned()
             }
+            StoreError::Setting { name, .. } => format!(
+                "set store.{name} in the configuration file, or HALFOPEN_STORE_{}",
+                name.to_uppercase()
+            ),
             _ => return None,
         })
     }

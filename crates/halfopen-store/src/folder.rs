@@ -66,7 +66,13 @@ impl Folder {
             return Err(StoreError::Missing { folder: root.to_owned() });
         }
         folder.format()?;
-        let lock = folder.lock()?;
+        let lock = match folder.lock() {
+            // Nobody can write here: a snapshot, a backup. Others may read beside us.
+            Err(StoreError::File { path, source, .. }) if is_read_only(&source) => {
+                File::open(&path).map_err(StoreError::file("open", &path))?
+            }
+            lock => lock?,
+        };
         Ok((folder, lock))
     }
 
@@ -160,6 +166,10 @@ impl Folder {
         let path = self.path(name);
         write_whole(&path, bytes).map_err(StoreError::file("write", &path))
     }
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ReadOnlyFilesystem
 }
 
 /// Writes a file so that it is there whole or not at all, also after a crash.

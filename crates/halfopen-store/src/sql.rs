@@ -50,7 +50,7 @@ pub(crate) async fn query(
         Ok(None) => Err(QueryError::Closed),
         Err(_) => Err(QueryError::Bound {
             reason: format!("it took longer than {} s", limits.time_max.as_secs_f64()),
-            hint: "narrow the time range in WHERE, or allow more time".to_owned(),
+            hint: "narrow the time range in WHERE, or raise store.query_seconds_max".to_owned(),
         }),
     }
 }

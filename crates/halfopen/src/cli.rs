@@ -67,7 +67,7 @@ pub struct SourceArgs {
 #[derive(Args, Clone, Debug)]
 pub struct WindowArgs {
     /// From this long ago: 90s, 15m, 2h, 1d
-    #[arg(long, value_name = "DURATION", conflicts_with = "from")]
+    #[arg(long, value_name = "DURATION", conflicts_with = "from", allow_hyphen_values = true)]
     pub since: Option<String>,
 
     /// From this time: 2026-11-20T14:02:10Z, 14:02, 14:02:10 or 10m (ago), in UTC
@@ -100,13 +100,22 @@ impl WindowArgs {
                 now.shifted(parse_duration_ns(since).map_err(usage)?.saturating_neg())
             }
             (None, Some(from)) => parse_time(from, now).map_err(usage)?,
-            (None, None) => UnixNanos::MIN,
+            (None, None) => {
+                return Err(Failure::usage(
+                    "--to says where the time ends, nothing where it begins",
+                )
+                .hint("add --from TIME, for example --from 1h"));
+            }
         };
         let range = TimeRange { from, to: to.unwrap_or(now) };
         if range.to <= range.from {
-            return Err(Failure::usage(format!("the time ends ({}) before it begins", range.to))
-                .detail(format!("it was to begin at {}", range.from))
-                .hint("times without a date are of the last 24 hours, in UTC"));
+            let fact = match range.to == range.from {
+                true => format!("no time lies between the beginning and the end, {}", range.to),
+                false => format!("the time ends ({}) before it begins ({})", range.to, range.from),
+            };
+            return Err(
+                Failure::usage(fact).hint("times without a date are of the last 24 hours, in UTC")
+            );
         }
         Ok(Some(range))
     }

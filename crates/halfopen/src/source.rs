@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use halfopen_model::TimeRange;
-use halfopen_serve::desk::{Blame, Desk, DeskError, DeskSettings, WhyAsk};
+use halfopen_serve::config::{Config, Environment, Overrides};
+use halfopen_serve::desk::{Blame, Desk, DeskError, WhyAsk};
 use halfopen_serve::wire::{FindV1, QueryV1, TraceReplyV1, WhyV1};
-use halfopen_store::{Store, StoreConfig};
+use halfopen_store::{Store, StoreError};
 
 use crate::cli::SourceArgs;
 use crate::{Failure, Session};
@@ -113,12 +114,22 @@ pub(crate) fn remote(args: &SourceArgs, session: &mut Session) -> Result<Remote,
 }
 
 async fn open_folder(folder: &Path, session: &mut Session) -> Result<Source, Failure> {
-    let config = StoreConfig::in_folder(folder);
-    let settings = DeskSettings { query: config.query_limits(), ..DeskSettings::default() };
-    let opened = Store::open_read_only(config, Arc::clone(&session.clock)).await;
+    // The same settings, and so the same bounds, as for a server on this machine.
+    let mut overrides = Overrides::default();
+    overrides.set("store", "folder", folder.display().to_string());
+    let config = Config::load(None, &Environment::of_process(), &overrides);
+    let config = config.map_err(|error| crate::verb::serve::of_config(&error))?;
+    let settings = config.desk();
+    let opened = Store::open_read_only(config.store, Arc::clone(&session.clock)).await;
     let (store, report) = opened.map_err(|error| {
         let failure = Failure::environment(format!("could not open \"{}\"", folder.display()));
-        let hint = error.hint();
+        let hint = match &error {
+            StoreError::NotOurs { .. } => Some(
+                "name the data folder of a server with --data, or ask a running one with --url"
+                    .to_owned(),
+            ),
+            error => error.hint(),
+        };
         let failure = failure.cause(&error);
         match hint {
             Some(hint) => failure.hint(hint),

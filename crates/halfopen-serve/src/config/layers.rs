@@ -98,6 +98,13 @@ impl Environment {
         Environment(pairs.into_iter().collect())
     }
 
+    /// The variables of this process; names and values that are not UTF-8 are left out.
+    pub fn of_process() -> Environment {
+        Environment::new(std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }))
+    }
+
     /// The value of a variable; one that is empty counts as not set.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())

@@ -189,7 +189,7 @@ fn percent_encoded(text: &str) -> String {
 
 /// Somebody looked at the port with a browser or with another protocol.
 fn for_people(request: &Request<Incoming>) -> Response<Body> {
-    let page = PAGE.replace("HOST", host(request.headers()));
+    let page = PAGE.replace("HOST", super::host(request).unwrap_or("127.0.0.1:4317"));
     let mut response = Response::new(Body::from(page));
     if request.method() != Method::GET && request.method() != Method::HEAD {
         *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
@@ -199,10 +199,6 @@ fn for_people(request: &Request<Incoming>) -> Response<Body> {
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, text);
     response
-}
-
-fn host(headers: &HeaderMap) -> &str {
-    headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1:4317")
 }
 
 #[cfg(test)]

@@ -164,8 +164,7 @@ fn refusal_with(
 
 /// Another path: the page for people at the root, else a hint.
 fn elsewhere(request: &Request<Incoming>, encoding: Encoding) -> Response<Body> {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let page = PAGE.replace("HOST", host.unwrap_or("127.0.0.1:4318"));
+    let page = PAGE.replace("HOST", super::host(request).unwrap_or("127.0.0.1:4318"));
     if request.uri().path() == "/" && request.method() == Method::GET {
         let mut response = Response::new(Body::from(page));
         let text = HeaderValue::from_static("text/plain; charset=utf-8");

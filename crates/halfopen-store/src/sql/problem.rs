@@ -61,6 +61,12 @@ fn column_hint(name: &str, valid: &[Column]) -> Option<String> {
     if let Some(exact) = valid.iter().find(|column| column.name.eq_ignore_ascii_case(name)) {
         return Some(format!("write it in double quotes: \"{}\"", exact.name));
     }
+    // `time` is start_time rather than `name`, `service_version` is resource.service.version.
+    let words = |name: &str| format!(".{}", name.to_ascii_lowercase().replace('_', "."));
+    let ending = valid.iter().find(|column| words(&column.name).ends_with(&words(name)));
+    if let Some(ending) = ending {
+        return Some(format!("did you mean {}?", as_written(&ending.name)));
+    }
     let changes = |column: &&Column| edits(&column.name, name).min(edits(&column.name, bare));
     let nearest = valid.iter().min_by_key(changes).filter(|column| changes(column) <= CHANGES_MAX);
     if let Some(nearest) = nearest {
@@ -68,9 +74,6 @@ fn column_hint(name: &str, valid: &[Column]) -> Option<String> {
     }
     if Scope::split(name).is_some() {
         return Some(format!("attr('{name}') reads any attribute"));
-    }
-    if let Some(ending) = valid.iter().find(|column| column.name.ends_with(&format!(".{name}"))) {
-        return Some(format!("did you mean {}?", as_written(&ending.name)));
     }
     let names: Vec<_> = valid.iter().map(|column| as_written(&column.name)).take(20).collect();
     (!names.is_empty()).then(|| format!("columns are {}, ...", names.join(", ")))

@@ -36,8 +36,13 @@ impl Remote {
         let url = url.trim_end_matches('/').to_owned();
         let read: Option<Uri> = url.parse().ok();
         if !read.is_some_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some()) {
-            return Err(Failure::usage(format!("\"{url}\" is no address of a server"))
-                .hint(format!("write it like {URL_DEFAULT}")));
+            let failure = Failure::usage(format!("\"{url}\" is no address of a server"));
+            let failure = match url.starts_with("https://") {
+                true => failure.detail("servers speak http for now, without TLS"),
+                false => failure,
+            };
+            return Err(failure
+                .hint(format!("write it like {URL_DEFAULT}, after --url or in HALFOPEN_URL")));
         }
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(Duration::from_secs(CONNECT_S_MAX)));

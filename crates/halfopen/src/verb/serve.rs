@@ -83,9 +83,7 @@ impl ServeArgs {
 
 /// Serves until SIGINT or SIGTERM.
 pub(crate) async fn run(args: ServeArgs, session: &mut Session) -> Result<Outcome, Failure> {
-    let pairs = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let environment = Environment::new(pairs);
+    let environment = Environment::of_process();
     start_log(&environment)?;
     let config = Config::load(args.config.as_deref(), &environment, &args.overrides());
     let config = config.map_err(|error| of_config(&error))?;
@@ -197,7 +195,7 @@ fn start_log(environment: &Environment) -> Result<(), Failure> {
     Ok(())
 }
 
-fn of_config(error: &ConfigError) -> Failure {
+pub(crate) fn of_config(error: &ConfigError) -> Failure {
     let mut failure = Failure::usage(error.to_string()).hint(error.hint());
     if let Some(source) = std::error::Error::source(error) {
         failure = failure.cause(source);
