@@ -242,8 +242,11 @@ fn sample(text: &str) -> Result<Sample<'_>, &'static str> {
     Ok(Sample { name, labels, value, time })
 }
 
+/// Names and values.
+type Labels = Vec<(String, String)>;
+
 /// Labels up to the bracket that ends them, and what is behind.
-fn labels(text: &str) -> Result<(Vec<(String, String)>, &str), &'static str> {
+fn labels(text: &str) -> Result<(Labels, &str), &'static str> {
     let mut labels = Vec::new();
     let mut rest = text.trim_start();
     loop {

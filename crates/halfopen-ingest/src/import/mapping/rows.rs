@@ -156,8 +156,7 @@ impl Csv {
             self.bytes.clear();
             let mut begin = None;
             let mut is_open = false;
-            loop {
-                let Some(line) = input.line(&mut line_bytes, LINE_BYTES_MAX)? else { break };
+            while let Some(line) = input.line(&mut line_bytes, LINE_BYTES_MAX)? {
                 let place = begin.get_or_insert_with(|| line.place());
                 if line.is_cut || self.bytes.len() + line_bytes.len() > LINE_BYTES_MAX {
                     let reason = format!("a row is longer than {LINE_BYTES_MAX} bytes");
