@@ -1,4 +1,4 @@
-//! How long `why` takes: `cargo run -p halfopen-explain --example why_speed [SPANS]`.
+//! How long `why` and `map` take: `cargo run -p halfopen-explain --example why_speed [SPANS]`.
 //!
 //! Spans of a made-up shop, ten to a trace, with twelve attributes (nine in columns, three in the
 //! map); one request in twenty of one pod fails.
@@ -13,6 +13,7 @@ use arrow::array::{
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Int32Type};
+use halfopen_explain::map::{MapEvidence, MapQuestion, map, svg};
 use halfopen_explain::why::{WhyEvidence, WhyQuestion, why};
 use halfopen_model::answer::Scope;
 use halfopen_model::schema::{self, entry_fields, value_fields};
@@ -125,6 +126,20 @@ fn main() -> std::io::Result<()> {
     let question = WhyQuestion { scope: Scope::default(), window, baseline: None, now };
     let evidence = WhyEvidence { spans: batches, ..WhyEvidence::default() };
     let mut out = std::io::stdout().lock();
+    let spans_of_map = MapEvidence { spans: evidence.spans.clone(), truncated: None };
+    for _ in 0..3 {
+        let begin = Instant::now();
+        let answer = map(&MapQuestion { window, now }, &spans_of_map);
+        let took_ms = begin.elapsed().as_secs_f64() * 1e3;
+        let drawn = svg::draw(&answer).len();
+        let drawn_ms = begin.elapsed().as_secs_f64() * 1e3 - took_ms;
+        let edges = answer.edges.len();
+        writeln!(
+            out,
+            "map of {spans} spans: {took_ms:.0} ms, {edges} edges; drawn in {drawn_ms:.1} ms, \
+             {drawn} bytes"
+        )?;
+    }
     for _ in 0..3 {
         let begin = Instant::now();
         let answer = why(&question, &evidence);

@@ -33,11 +33,18 @@ pub(crate) struct Drawn {
     pub(crate) status: &'static str,
     pub(crate) attributes: Attributes,
     pub(crate) events: Vec<(i64, String, Attributes)>,
-    pub(crate) kind: &'static str,
+    pub(crate) kind: String,
+    /// Traces and spans that it links to.
     pub(crate) links: Vec<(TraceId, u64)>,
 }
 
-/// Reads `1<- gate POST 0..100`, `2<1 pay charge 10..90 error k=v`; `0..` never ended.
+/// The trace of a number.
+pub(crate) fn trace_of(number: &str) -> TraceId {
+    TraceId([number.parse().expect("a small number"); 16])
+}
+
+/// Reads `1<- gate POST 0..100`, `2<1 pay charge 10..90 error k=v`; `0..` never ended. `@client`
+/// is its kind, `trace:2` its trace, `link:2/7` a link to span 7 of trace 2.
 pub(crate) fn span_row(line: &str) -> Drawn {
     let mut words = line.split_whitespace();
     let mut word = || words.next().unwrap_or_else(|| panic!("{line:?} is too short"));
@@ -55,10 +62,23 @@ pub(crate) fn span_row(line: &str) -> Drawn {
         status: "unset",
         attributes: Vec::new(),
         events: Vec::new(),
-        kind: "internal",
+        kind: "internal".to_owned(),
         links: Vec::new(),
     };
     for extra in words {
+        if let Some(kind) = extra.strip_prefix('@') {
+            drawn.kind = kind.to_owned();
+            continue;
+        }
+        if let Some((what, place)) = extra.split_once(':').filter(|(what, _)| !what.contains('=')) {
+            match (what, place.split_once('/')) {
+                ("link", Some((trace, id))) => {
+                    drawn.links.push((trace_of(trace), id.parse().expect("a number")));
+                }
+                _ => drawn.trace = trace_of(place),
+            }
+            continue;
+        }
         match extra.split_once('=') {
             None => drawn.status = "error",
             Some((key, value)) => {
@@ -95,7 +115,7 @@ pub(crate) fn spans(drawn: &[Drawn]) -> RecordBatch {
         ("duration_ns", Arc::new(durations)),
         ("service", words(drawn.iter().map(|span| Some(span.service.as_str())))),
         ("name", words(drawn.iter().map(|span| Some(span.name.as_str())))),
-        ("kind", words(drawn.iter().map(|span| Some(span.kind)))),
+        ("kind", words(drawn.iter().map(|span| Some(span.kind.as_str())))),
         ("status", words(drawn.iter().map(|span| Some(span.status)))),
         ("attributes", attributes(drawn.iter().map(|span| &span.attributes))),
         ("events", events(drawn)),

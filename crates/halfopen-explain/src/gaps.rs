@@ -59,7 +59,7 @@ fn is_name(peer: &str) -> bool {
 }
 
 /// What is wrong with the shape of traces.
-fn shape(spans: &Spans<'_>, forest: &Forest) -> Vec<Gap> {
+pub(crate) fn shape(spans: &Spans<'_>, forest: &Forest) -> Vec<Gap> {
     let traces = forest.shape.len() as f64;
     let sum = |count: fn(&crate::tree::Shape) -> u32| -> u64 {
         forest.shape.iter().map(|shape| u64::from(count(shape))).sum()

@@ -11,7 +11,7 @@ mod anchor;
 mod bits;
 mod carriers;
 mod causes;
-mod changes;
+pub mod changes;
 mod cohorts;
 mod difference;
 #[cfg(test)]
@@ -19,6 +19,7 @@ mod drawn;
 pub mod find;
 mod gaps;
 mod intern;
+pub mod map;
 mod onset;
 mod origin;
 mod reason;

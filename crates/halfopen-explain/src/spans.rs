@@ -39,9 +39,16 @@ enum Fact {
     Method,
     Route,
     Version,
+    Commit,
+    Image,
+    Config,
+    Started,
     Instance(u8),
     TailSampled,
 }
+
+/// The rank of a peer that is known by the name of its service.
+const PEER_NAMED: u8 = 0;
 
 /// The rank of a peer that is only known by its kind: `postgresql`, `kafka`.
 const PEER_BACKING: u8 = 3;
@@ -54,8 +61,8 @@ const FACTS: &[(&str, Fact)] = &[
     (request::GRPC_STATUS[0], Fact::Grpc),
     (request::GRPC_STATUS[1], Fact::Grpc),
     (request::GRPC_STATUS[2], Fact::Grpc),
-    ("span.service.peer.name", Fact::Peer(0)),
-    ("span.peer.service", Fact::Peer(0)),
+    ("span.service.peer.name", Fact::Peer(PEER_NAMED)),
+    ("span.peer.service", Fact::Peer(PEER_NAMED)),
     ("span.rpc.service", Fact::Peer(2)),
     ("span.server.address", Fact::Peer(1)),
     ("span.net.peer.name", Fact::Peer(1)),
@@ -69,6 +76,17 @@ const FACTS: &[(&str, Fact)] = &[
     ("resource.service.instance.id", Fact::Instance(0)),
     ("resource.k8s.pod.name", Fact::Instance(1)),
     ("resource.host.name", Fact::Instance(2)),
+    ("resource.vcs.ref.head.revision", Fact::Commit),
+    ("resource.container.image.tags", Fact::Image),
+    ("resource.container.image.tag", Fact::Image),
+    ("resource.oci.manifest.digest", Fact::Image),
+    ("resource.container.image.id", Fact::Image),
+    ("resource.config.hash", Fact::Config),
+    ("resource.service.config.hash", Fact::Config),
+    ("resource.k8s.pod.annotation.checksum/config", Fact::Config),
+    ("resource.k8s.pod.annotations.checksum/config", Fact::Config),
+    ("resource.process.creation.time", Fact::Started),
+    ("resource.k8s.pod.start_time", Fact::Started),
     ("span.tailsampling.policy", Fact::TailSampled),
     ("scope.tailsampling.policy", Fact::TailSampled),
     ("span.tailsampling.composite_policy", Fact::TailSampled),
@@ -112,6 +130,8 @@ pub(crate) struct Spans<'a> {
     pub(crate) route: Vec<u32>,
     pub(crate) version: Vec<u32>,
     pub(crate) instance: Vec<u32>,
+    /// Commit, image, configuration and start of the process.
+    release: Vec<[u32; 4]>,
     /// Whether the peer is a database or a queue, which send no spans by nature.
     pub(crate) backing: Vec<bool>,
     /// First row of the baseline window.
@@ -159,6 +179,7 @@ impl<'a> Spans<'a> {
             route: vec![NONE; total],
             version: vec![NONE; total],
             instance: vec![NONE; total],
+            release: vec![[NONE; 4]; total],
             baseline_from,
             tail_sampled: Vec::new(),
             weighted: false,
@@ -170,6 +191,12 @@ impl<'a> Spans<'a> {
     /// Number of rows.
     pub(crate) fn len(&self) -> usize {
         self.trace.len()
+    }
+
+    /// Whether the peer of a row is known by the name of a service, not only by an address or a
+    /// kind.
+    pub(crate) fn peer_is_named(&self, row: usize) -> bool {
+        self.ranks[row].0 == PEER_NAMED
     }
 
     /// The batch of a row.
@@ -191,6 +218,13 @@ impl<'a> Spans<'a> {
 
     pub(crate) fn span_id(&self, row: usize) -> SpanId {
         SpanId(self.id[row].to_be_bytes())
+    }
+
+    /// What ran where a span was made: version, commit, image, configuration, instance, start of
+    /// the process.
+    pub(crate) fn state(&self, row: usize) -> [u32; 6] {
+        let [commit, image, config, started] = self.release[row];
+        [self.version[row], commit, image, config, self.instance[row], started]
     }
 
     /// When a span ended; its start for one that never did.
@@ -319,11 +353,7 @@ impl<'a> Spans<'a> {
     }
 
     fn take_fact(&mut self, fact: Fact, row: usize, code: u32) {
-        let put = |column: &mut Vec<u32>| {
-            if column[row] == NONE {
-                column[row] = code;
-            }
-        };
+        let put = |column: &mut Vec<u32>| put_first(&mut column[row], code);
         if fact == Fact::Peer(PEER_BACKING) {
             self.backing[row] = true;
         }
@@ -337,9 +367,20 @@ impl<'a> Spans<'a> {
             Fact::Method => put(&mut self.method),
             Fact::Route => put(&mut self.route),
             Fact::Version => put(&mut self.version),
+            Fact::Commit => put_first(&mut self.release[row][0], code),
+            Fact::Image => put_first(&mut self.release[row][1], code),
+            Fact::Config => put_first(&mut self.release[row][2], code),
+            Fact::Started => put_first(&mut self.release[row][3], code),
             Fact::TailSampled => self.tail_sampled.push(row as u32),
             Fact::Peer(_) | Fact::Instance(_) | Fact::Http | Fact::Grpc => {}
         }
+    }
+}
+
+/// Where several names stand for one fact, the first that has a value counts.
+fn put_first(cell: &mut u32, code: u32) {
+    if *cell == NONE {
+        *cell = code;
     }
 }
 
@@ -357,7 +398,7 @@ fn kinds_of(column: Option<&ArrayRef>, len: usize) -> impl Iterator<Item = Kind>
 }
 
 /// What `judge` says of the text of each row, asked once for each value of a dictionary.
-fn by_text<T: Copy>(
+pub(crate) fn by_text<T: Copy>(
     column: Option<&ArrayRef>,
     len: usize,
     otherwise: T,
@@ -385,7 +426,11 @@ fn by_text<T: Copy>(
 }
 
 /// The interned text of each row, [`NONE`] for null.
-fn words_of(column: Option<&ArrayRef>, len: usize, words: &mut Words) -> impl Iterator<Item = u32> {
+pub(crate) fn words_of(
+    column: Option<&ArrayRef>,
+    len: usize,
+    words: &mut Words,
+) -> impl Iterator<Item = u32> {
     by_text(column, len, NONE, |text| words.code(text))
 }
 

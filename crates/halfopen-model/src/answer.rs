@@ -1,15 +1,19 @@
 //! What halfopen answers: findings with their evidence and gaps, and the answers of the verbs.
 //! Rooms fill these types; CLI, pages and agents only show them.
 
+mod changes;
 mod finding;
 mod lookup;
+mod map;
 mod why;
 
+pub use changes::{ChangesAnswer, KnownChange, SeenChange};
 pub use finding::{Effect, Evidence, EvidenceRef, Finding, Gap, Share, Strength};
 pub use lookup::{
     Candidate, FindAnswer, Matched, Sent, SpanFault, TimelineEntry, TraceAnswer, TraceEvent,
     TraceSpan,
 };
+pub use map::{LeftOut, MapAnswer, MapEdge, MapNode, NodeChange, NodeKind, Quantiles};
 pub use why::{
     AfterChange, BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Onset, Scope,
     Verdict, VersionSplit, WhyAnswer,

@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use halfopen_ingest::IngestSettings;
-use halfopen_model::Clock;
+use halfopen_model::{Batch, Clock, UnixNanos};
 use halfopen_store::Store;
 use http::{HeaderValue, StatusCode, header};
 use hyper::body::Incoming;
@@ -31,6 +31,7 @@ use crate::intake::{Intake, NotTaken};
 use crate::life::Addresses;
 use crate::listen::{Handler, Phase};
 use crate::meter::{Meter, Question};
+use crate::wire::{ErrorV1, TakenV1};
 
 mod change_rows;
 mod changes;
@@ -41,7 +42,17 @@ mod page;
 mod prometheus;
 mod questions;
 
+pub(crate) use changes::CHANGES_MAX;
 use error::ApiError;
+
+/// Changes in the form of the API, as rows.
+pub(crate) fn read_changes(body: &[u8], now: UnixNanos) -> Result<(Batch, TakenV1), ErrorV1> {
+    changes::read(body, now).map_err(|error| ErrorV1 {
+        fact: error.fact,
+        detail: error.detail,
+        hint: error.hint,
+    })
+}
 
 /// What the routes work with.
 pub(crate) struct Api {
@@ -174,12 +185,14 @@ impl ApiPort {
             .route("/readyz", get(ready))
             .route("/metrics", get(metrics))
             .route("/api/v1/status", get(status))
-            .route("/api/v1/changes", post(take_changes))
+            .route("/api/v1/changes", post(take_changes).get(questions::changes))
             .route("/api/v1/import", post(imports::take))
             .route("/api/v1/query", post(questions::query))
             .route("/api/v1/find", get(questions::find))
             .route("/api/v1/traces/{id}", get(questions::trace))
             .route("/api/v1/why", get(questions::why))
+            .route("/api/v1/map", get(questions::map))
+            .route("/api/v1/map.svg", get(questions::map_svg))
             .method_not_allowed_fallback(wrong_method)
             .fallback(nowhere)
             .with_state(api);

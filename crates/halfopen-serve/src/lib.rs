@@ -12,6 +12,7 @@
 //! | [`desk`] | which rows a question needs, and who analyses them |
 //! | [`wire`] | the versioned JSON forms of questions and answers |
 //! | `api` | the routes over HTTP: health, metrics, questions, changes |
+//! | [`reported`] | changes as pipelines, repositories and clusters write them down |
 //! | `meter` | what the server counts about itself |
 //!
 //! **Invariant:** an export is acknowledged only after all of its rows are durable.
@@ -31,6 +32,7 @@ pub mod life;
 mod listen;
 mod meter;
 mod otlp;
+pub mod reported;
 pub mod task;
 pub mod wire;
 

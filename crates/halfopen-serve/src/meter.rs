@@ -85,16 +85,18 @@ pub(crate) enum Question {
     Find,
     Trace,
     Why,
+    Map,
     Changes,
     Import,
 }
 
 impl Question {
-    pub(crate) const ALL: [Question; 6] = [
+    pub(crate) const ALL: [Question; 7] = [
         Question::Query,
         Question::Find,
         Question::Trace,
         Question::Why,
+        Question::Map,
         Question::Changes,
         Question::Import,
     ];
@@ -105,6 +107,7 @@ impl Question {
             Question::Find => "find",
             Question::Trace => "trace",
             Question::Why => "why",
+            Question::Map => "map",
             Question::Changes => "changes",
             Question::Import => "import",
         }

@@ -9,9 +9,11 @@
 use serde::{Deserialize, Serialize};
 
 mod cell;
+mod changes;
 mod gap;
 mod import;
 mod lookup;
+mod map;
 mod problem;
 mod query;
 mod scalar;
@@ -20,12 +22,14 @@ mod tests;
 mod why;
 
 pub use cell::{attribute_json, cell_json};
+pub use changes::{ChangesV1, KnownChangeV1, SeenChangeV1, TakenV1};
 pub use gap::GapV1;
 pub use import::{ImportRejectedV1, ImportRowsV1, ImportSourceV1, ImportTakenV1, ImportV1};
 pub use lookup::{
     CandidateV1, EntryV1, EventV1, FindV1, LinkV1, SentV1, SpanV1, TraceReplyV1, TraceV1,
     matched_name,
 };
+pub use map::{MapEdgeV1, MapNodeV1, MapV1, NodeChangeV1, QuantilesV1};
 pub use problem::{ErrorV1, ProblemV1};
 pub use query::{ColumnV1, QueryQuestionV1, QueryV1, row_json};
 pub use scalar::{ShareV1, SpanIdV1, TimeRangeV1, TimeV1, TraceIdV1};

@@ -47,6 +47,10 @@ pub enum Verb {
     Trace(verb::trace::TraceArgs),
     /// Why do requests fail?
     Why(verb::why::WhyArgs),
+    /// Who calls whom, how often, how well and how fast
+    Map(verb::map::MapArgs),
+    /// What was changed, told by somebody or seen in telemetry
+    Changes(Box<verb::changes::ChangesArgs>),
     /// A small shop of real services fails, and `why` is asked
     Demo(verb::demo::DemoArgs),
 }

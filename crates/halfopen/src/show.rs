@@ -5,7 +5,9 @@
 //! shown as escapes, so that a log line cannot move the cursor or change the title.
 
 pub(crate) mod causes;
+pub(crate) mod changes;
 pub(crate) mod fold;
+pub(crate) mod graph;
 pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod timeline;

@@ -3,12 +3,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use halfopen_model::TimeRange;
+use halfopen_model::{TimeRange, WriteEvidence as _};
 use halfopen_serve::config::{Config, Environment, Overrides};
-use halfopen_serve::desk::{Blame, Desk, DeskError, WhyAsk};
-use halfopen_serve::wire::{FindV1, QueryV1, TraceReplyV1, WhyV1};
-use halfopen_store::{Store, StoreError};
+use halfopen_serve::desk::{Blame, ChangesAsk, Desk, DeskError, MapAsk, WhyAsk};
+use halfopen_serve::reported;
+use halfopen_serve::wire::{ChangesV1, FindV1, MapV1, QueryV1, TraceReplyV1, WhyV1};
+use halfopen_store::{Store, StoreConfig, StoreError};
+use serde_json::Value;
 
 use crate::cli::SourceArgs;
 use crate::{Failure, Session};
@@ -19,6 +22,8 @@ pub(crate) use remote::Remote;
 
 /// Where `serve` listens unless told otherwise.
 const URL_DEFAULT: &str = "http://127.0.0.1:7070";
+/// Longest wait for a folder to be closed after rows were written into it.
+const CLOSE_S_MAX: u64 = 30;
 /// The variable that names the server.
 const URL_VARIABLE: &str = "HALFOPEN_URL";
 
@@ -113,6 +118,106 @@ pub(crate) fn remote(args: &SourceArgs, session: &mut Session) -> Result<Remote,
     Remote::new(url.as_deref().unwrap_or(URL_DEFAULT))
 }
 
+impl Source {
+    /// Who calls whom.
+    ///
+    /// # Errors
+    /// When evidence cannot be read.
+    pub async fn map(&self, ask: MapAsk) -> Result<MapV1, Failure> {
+        match self {
+            Source::Remote(remote) => remote.map(&ask).await,
+            Source::Local(desk) => {
+                let answer = desk.map(ask).await;
+                answer.map(|answer| MapV1::from(&answer)).map_err(refusal)
+            }
+        }
+    }
+
+    /// What was changed.
+    ///
+    /// # Errors
+    /// When evidence cannot be read.
+    pub async fn changes(&self, ask: ChangesAsk) -> Result<ChangesV1, Failure> {
+        match self {
+            Source::Remote(remote) => remote.changes(&ask).await,
+            Source::Local(desk) => {
+                let answer = desk.changes(ask).await;
+                answer.map(|answer| ChangesV1::from(&answer)).map_err(refusal)
+            }
+        }
+    }
+
+    /// Tells of changes, in the form that `POST /api/v1/changes` takes; gives their ids.
+    ///
+    /// # Errors
+    /// When one of them makes no sense, or they could not be kept.
+    pub async fn tell(
+        args: &SourceArgs,
+        session: &mut Session,
+        changes: &[Value],
+    ) -> Result<Vec<String>, Failure> {
+        let body = serde_json::to_vec(changes)
+            .map_err(|error| Failure::usage("the changes cannot be sent").cause(&error))?;
+        if let Some(folder) = &args.data {
+            return tell_folder(folder, session, &body).await;
+        }
+        match Source::open(args, session).await? {
+            Source::Remote(remote) => Ok(remote.tell(body).await?.change_ids),
+            Source::Local(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// The same as a picture (SVG).
+    ///
+    /// # Errors
+    /// When evidence cannot be read.
+    pub async fn map_svg(&self, ask: MapAsk) -> Result<String, Failure> {
+        match self {
+            Source::Remote(remote) => remote.map_svg(&ask).await,
+            Source::Local(desk) => desk.map_svg(ask).await.map_err(refusal),
+        }
+    }
+}
+
+/// Writes changes into a folder that no server holds.
+async fn tell_folder(
+    folder: &Path,
+    session: &mut Session,
+    body: &[u8],
+) -> Result<Vec<String>, Failure> {
+    let (batch, taken) = reported::rows(body, session.clock.now()).map_err(|error| {
+        let failure = error.detail.into_iter().fold(Failure::usage(error.fact), Failure::detail);
+        error.hint.into_iter().fold(failure, Failure::hint)
+    })?;
+    let opened = Store::open(StoreConfig::in_folder(folder), Arc::clone(&session.clock)).await;
+    let (store, report) = opened.map_err(|error| not_opened(folder, &error))?;
+    for note in &report.notes {
+        session.terminal.note(note);
+    }
+    let written = store.write(vec![batch]).await;
+    store.close(Duration::from_secs(CLOSE_S_MAX)).await;
+    written.map_err(|error| {
+        Failure::environment("the changes could not be kept").detail(error.to_string())
+    })?;
+    Ok(taken.change_ids)
+}
+
+fn not_opened(folder: &Path, error: &StoreError) -> Failure {
+    let failure = Failure::environment(format!("could not open \"{}\"", folder.display()));
+    let failure = failure.cause(error);
+    let hint = match error {
+        StoreError::NotOurs { .. } => Some(
+            "name the data folder of a server with --data, or ask a running one with --url"
+                .to_owned(),
+        ),
+        error => error.hint(),
+    };
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
 async fn open_folder(folder: &Path, session: &mut Session) -> Result<Source, Failure> {
     // The same settings, and so the same bounds, as for a server on this machine.
     let mut overrides = Overrides::default();
@@ -121,21 +226,7 @@ async fn open_folder(folder: &Path, session: &mut Session) -> Result<Source, Fai
     let config = config.map_err(|error| crate::verb::serve::of_config(&error))?;
     let settings = config.desk();
     let opened = Store::open_read_only(config.store, Arc::clone(&session.clock)).await;
-    let (store, report) = opened.map_err(|error| {
-        let failure = Failure::environment(format!("could not open \"{}\"", folder.display()));
-        let hint = match &error {
-            StoreError::NotOurs { .. } => Some(
-                "name the data folder of a server with --data, or ask a running one with --url"
-                    .to_owned(),
-            ),
-            error => error.hint(),
-        };
-        let failure = failure.cause(&error);
-        match hint {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
-    })?;
+    let (store, report) = opened.map_err(|error| not_opened(folder, &error))?;
     for note in &report.notes {
         session.terminal.note(note);
     }

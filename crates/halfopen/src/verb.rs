@@ -3,9 +3,11 @@
 use crate::cli::Verb;
 use crate::{Failure, Outcome, Session};
 
+pub mod changes;
 pub mod demo;
 pub mod find;
 pub mod import;
+pub mod map;
 pub mod query;
 pub mod serve;
 pub mod trace;
@@ -23,6 +25,8 @@ pub async fn run(verb: Verb, session: &mut Session) -> Result<Outcome, Failure> 
         Verb::Find(args) => find::run(args, session).await,
         Verb::Trace(args) => trace::run(args, session).await,
         Verb::Why(args) => why::run(args, session).await,
+        Verb::Map(args) => map::run(args, session).await,
+        Verb::Changes(args) => changes::run(*args, session).await,
         Verb::Demo(args) => demo::run(args, session).await,
     }
 }

@@ -270,10 +270,10 @@ const OTHER: TraceId = TraceId([0xbb; 16]);
 /// A producer's trace, and the trace of a consumer that is linked to it.
 fn queue(taken_at: &str) -> RecordBatch {
     let mut send = span_row("2<1 shop send 10..40");
-    send.kind = "producer";
+    send.kind = "producer".to_owned();
     let mut take = span_row(&format!("3<- mail take {taken_at}"));
     (take.trace, take.kind, take.links) =
-        (OTHER, "consumer", vec![(TRACE, 2), (TraceId([1; 16]), 9)]);
+        (OTHER, "consumer".to_owned(), vec![(TRACE, 2), (TraceId([1; 16]), 9)]);
     spans(&[span_row("1<- shop order 0..50"), send, take])
 }
 
@@ -305,11 +305,11 @@ fn what_a_consumer_took_waited_from_the_end_of_sending() {
 #[test]
 fn a_consumer_below_its_producer_waited_too_and_a_call_did_not() {
     let mut send = span_row("2<1 shop send 10..");
-    send.kind = "producer";
+    send.kind = "producer".to_owned();
     let mut take = span_row("3<2 mail take 100..120");
-    take.kind = "consumer";
+    take.kind = "consumer".to_owned();
     let mut call = span_row("4<1 pay call 20..30");
-    call.kind = "server";
+    call.kind = "server".to_owned();
     let evidence = FindEvidence {
         spans: vec![spans(&[span_row("1<- shop order 0..50"), send, take, call])],
         ..FindEvidence::default()

@@ -28,7 +28,7 @@ pub(super) fn batch(changes: &[Change]) -> Result<Batch, ArrowError> {
         ("end_time", Arc::new(ends.collect::<TimestampNanosecondArray>().with_timezone("UTC"))),
         ("kind", words(changes, |change| Some(&change.kind))),
         ("title", texts(changes, |change| Some(&change.title))),
-        ("source", words(changes, |_| Some("api"))),
+        ("source", words(changes, |change| change.sent.source.as_deref().or(Some("api")))),
         ("files", files(changes)),
         (ATTRIBUTES, attributes(changes)?),
     ];

@@ -1,4 +1,5 @@
-//! `POST /api/v1/changes`: somebody, mostly a pipeline, says that something was changed.
+//! `/api/v1/changes`: somebody, mostly a pipeline, says that something was changed; and what is
+//! known to have changed.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -6,11 +7,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use halfopen_model::time::parse_time;
 use halfopen_model::{AttributeValue, Batch, UnixNanos};
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::change_rows;
 use super::error::ApiError;
+use crate::wire::{TakenV1, Version};
 
 /// Kinds of changes, as `docs/schema.md` lists them.
 const KINDS: [&str; 10] = [
@@ -26,8 +28,12 @@ const KINDS: [&str; 10] = [
     "other",
 ];
 
+/// Who tells of a change.
+const SOURCES: [&str; 2] = ["api", "import"];
+/// Files of one change.
+const FILES_MAX: usize = 10_000;
 /// Changes of one request; a pipeline sends one.
-const CHANGES_MAX: usize = 1_000;
+pub(crate) const CHANGES_MAX: usize = 1_000;
 /// Bytes of a diff that are kept: what a person still reads.
 const DIFF_BYTES_MAX: usize = 256 << 10;
 
@@ -50,6 +56,8 @@ pub(super) struct ChangeV1 {
     pub(super) author: Option<String>,
     pub(super) files: Vec<String>,
     pub(super) diff: Option<String>,
+    pub(super) url: Option<String>,
+    pub(super) source: Option<String>,
     pub(super) attributes: BTreeMap<String, Value>,
 }
 
@@ -61,14 +69,6 @@ pub(super) struct Change {
     pub(super) kind: String,
     pub(super) title: String,
     pub(super) sent: ChangeV1,
-}
-
-/// What is answered.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub(super) struct TakenV1 {
-    v: u32,
-    /// The ids under which the changes are kept, in the order in which they came.
-    change_ids: Vec<String>,
 }
 
 /// Reads one change or a list of them.
@@ -101,10 +101,19 @@ pub(super) fn read(body: &[u8], now: UnixNanos) -> Result<(Batch, TakenV1), ApiE
         let fact = "the changes could not be made into rows";
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, fact).detail(error.to_string())
     })?;
-    Ok((batch, TakenV1 { v: 1, change_ids }))
+    Ok((batch, TakenV1 { v: Version::THIS, change_ids }))
 }
 
-fn check(sent: ChangeV1, now: UnixNanos) -> Result<Change, String> {
+fn check(mut sent: ChangeV1, now: UnixNanos) -> Result<Change, String> {
+    if let Some(url) = sent.url.take() {
+        sent.attributes.insert("url".to_owned(), Value::String(url));
+    }
+    if sent.source.as_ref().is_some_and(|source| !SOURCES.contains(&source.as_str())) {
+        return Err(format!("its source is one of {}", SOURCES.join(", ")));
+    }
+    if sent.files.len() > FILES_MAX {
+        return Err(format!("it names more than {FILES_MAX} files"));
+    }
     let kind = sent.kind.clone().unwrap_or_else(|| "deploy".to_owned());
     if !KINDS.contains(&kind.as_str()) {
         return Err(format!("\"{kind}\" is no kind of change; there are {}", KINDS.join(", ")));
@@ -196,5 +205,6 @@ mod tests {
         check(r#"{"service": "a", "colour": "red"}"#, "unknown field `colour`");
         check(r#"[{"service": "a"}, {"service": "a", "time": "soon"}]"#, "change 2 of the request");
         check(r#"{"service": "a", "time": "14:10", "end_time": "14:00"}"#, "ends before it begins");
+        check(r#"{"service": "a", "source": "telemetry"}"#, "its source is one of api, import");
     }
 }

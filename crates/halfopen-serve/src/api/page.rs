@@ -20,6 +20,7 @@ Ask, in a terminal:
   halfopen why --since 15m --url http://{http}
   halfopen find ANY-ID --url http://{http}
   halfopen trace TRACE-ID --url http://{http}
+  halfopen map --since 15m --url http://{http}
   halfopen query \"select service, count(*) from spans group by service\" --url http://{http}
 
 Ask over HTTP (JSON):
@@ -27,6 +28,8 @@ Ask over HTTP (JSON):
   GET  /api/v1/find?id=ANY-ID
   GET  /api/v1/traces/TRACE-ID
   GET  /api/v1/why?service=...&from=15m
+  GET  /api/v1/map?since=15m    /api/v1/map.svg?since=15m
+  GET  /api/v1/changes?since=6h&service=...
   POST /api/v1/changes          {{\"kind\": \"deploy\", \"service\": \"...\", \"version\": \"...\"}}
   POST /api/v1/import           what `halfopen import --url` sends
   GET  /api/v1/status

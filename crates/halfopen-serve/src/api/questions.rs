@@ -1,4 +1,4 @@
-//! The questions: SQL, find, trace, why.
+//! The questions: SQL, find, trace, why, map, changes.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,9 +17,11 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use super::{Answer, Api, json, text};
-use crate::desk::{Blame, DeskError, WhyAsk};
+use crate::desk::{Blame, ChangesAsk, DeskError, MapAsk, WhyAsk};
 use crate::meter::Question;
-use crate::wire::{FindV1, ProblemV1, QueryQuestionV1, QueryV1, TraceReplyV1, WhyV1, row_json};
+use crate::wire::{
+    ChangesV1, FindV1, MapV1, ProblemV1, QueryQuestionV1, QueryV1, TraceReplyV1, WhyV1, row_json,
+};
 
 /// Who asks for JSON lines.
 const LINES: &str = "application/x-ndjson";
@@ -126,6 +128,52 @@ pub(super) async fn why(State(api): State<Arc<Api>>, uri: Uri) -> Answer {
     let ask = WhyAsk { scope, window, baseline };
     let answered = async { api.desk.why(ask).await.map_err(refused) };
     json(&WhyV1::from(&api.ask(Question::Why, answered).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WindowParams {
+    since: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+}
+
+fn map_ask(uri: &Uri, now: UnixNanos) -> Result<MapAsk, ApiError> {
+    let asked: WindowParams = params(uri, "/api/v1/map?since=15m")?;
+    Ok(MapAsk { window: range(&asked.since, &asked.from, &asked.to, now)? })
+}
+
+/// `GET /api/v1/map`.
+pub(super) async fn map(State(api): State<Arc<Api>>, uri: Uri) -> Answer {
+    let ask = map_ask(&uri, api.clock.now())?;
+    let answered = async { api.desk.map(ask).await.map_err(refused) };
+    json(&MapV1::from(&api.ask(Question::Map, answered).await?))
+}
+
+/// `GET /api/v1/map.svg`: the same as a picture.
+pub(super) async fn map_svg(State(api): State<Arc<Api>>, uri: Uri) -> Answer {
+    let ask = map_ask(&uri, api.clock.now())?;
+    let answered = async { api.desk.map_svg(ask).await.map_err(refused) };
+    Ok(text("image/svg+xml", api.ask(Question::Map, answered).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangesParams {
+    since: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    service: Option<String>,
+    kind: Option<String>,
+}
+
+/// `GET /api/v1/changes`: told and seen.
+pub(super) async fn changes(State(api): State<Arc<Api>>, uri: Uri) -> Answer {
+    let asked: ChangesParams = params(&uri, "/api/v1/changes?since=6h&service=checkout")?;
+    let window = range(&asked.since, &asked.from, &asked.to, api.clock.now())?;
+    let ask = ChangesAsk { window, service: asked.service, kind: asked.kind };
+    let answered = async { api.desk.changes(ask).await.map_err(refused) };
+    json(&ChangesV1::from(&api.ask(Question::Changes, answered).await?))
 }
 
 fn params<T: DeserializeOwned>(uri: &Uri, example: &str) -> Result<T, ApiError> {

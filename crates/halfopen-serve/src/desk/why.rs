@@ -81,7 +81,7 @@ impl<S: ReadEvidence> Desk<S> {
     }
 
     /// The last 15 minutes; where nothing came in them, the 15 minutes up to the last span.
-    async fn latest_window(
+    pub(super) async fn latest_window(
         &self,
         now: UnixNanos,
         gaps: &mut Vec<Gap>,
@@ -101,7 +101,7 @@ impl<S: ReadEvidence> Desk<S> {
         Ok(TimeRange { from: latest.shifted(-WINDOW_NS_DEFAULT), to: latest })
     }
 
-    async fn nothing_in_window(&self, now: UnixNanos) -> Result<Gap, DeskError> {
+    pub(super) async fn nothing_in_window(&self, now: UnixNanos) -> Result<Gap, DeskError> {
         let text = match self.latest_span(now).await? {
             Some(latest) => format!("no span is of that time; the last one began before {latest}"),
             None => NO_SPAN.to_owned(),
@@ -152,14 +152,24 @@ impl<S: ReadEvidence> Desk<S> {
         window: TimeRange,
         gaps: &mut Vec<Gap>,
     ) -> Result<(Vec<RecordBatch>, Option<usize>), DeskError> {
+        self.columns_in(window, &read_columns(), gaps).await
+    }
+
+    /// The same for some columns.
+    pub(super) async fn columns_in(
+        &self,
+        window: TimeRange,
+        columns: &[String],
+        gaps: &mut Vec<Gap>,
+    ) -> Result<(Vec<RecordBatch>, Option<usize>), DeskError> {
         let rows_max = self.settings.why_spans_max;
         let range = edged(window);
-        let mut whole = self.part_of(range, 1).await?;
+        let mut whole = self.part_of(range, 1, columns).await?;
         if !whole.truncated {
             return Ok((kept(Table::Spans, rows_max, whole, gaps), None));
         }
         for parts in PARTS {
-            let rows = self.part_of(range, parts).await?;
+            let rows = self.part_of(range, parts, columns).await?;
             if rows.is_empty() {
                 break; // ids are not spread evenly: no part of them is fair
             }
@@ -175,9 +185,14 @@ impl<S: ReadEvidence> Desk<S> {
         Ok((kept(Table::Spans, rows_max, whole, gaps), Some(rows_max)))
     }
 
-    async fn part_of(&self, range: TimeRange, parts: u32) -> Result<Rows, DeskError> {
+    async fn part_of(
+        &self,
+        range: TimeRange,
+        parts: u32,
+        columns: &[String],
+    ) -> Result<Rows, DeskError> {
         let mut scan = Scan::all(Table::Spans, range, self.settings.why_spans_max);
-        scan.columns = Some(read_columns());
+        scan.columns = Some(columns.to_vec());
         if parts > 1 {
             let (first, last) = one_part(parts);
             scan.matching = Match::TraceRange(first, last);

@@ -70,6 +70,40 @@ async fn changes_are_kept_once_and_asked_for_like_everything_else() {
 }
 
 #[tokio::test]
+async fn the_map_and_what_changed_are_answers_like_others() {
+    let ground = Ground::start().await;
+    let body = sample::traces(1, 200, 12);
+    send(Method::POST, &ground.otlp("/v1/traces"), &PROTOBUF, &body).await;
+    let all = "from=2000-01-01T00:00:00Z&to=now";
+    let reply = get(&ground.api(&format!("/api/v1/map?{all}"))).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let map = reply.json();
+    assert_eq!((&map["v"], &map["spans"]), (&json!(1), &json!(200)));
+    assert!(!map["nodes"].as_array().expect("a list").is_empty());
+    let reply = get(&ground.api(&format!("/api/v1/map.svg?{all}"))).await;
+    assert_eq!(reply.headers["content-type"], "image/svg+xml");
+    assert!(reply.text().starts_with("<svg "), "{}", reply.text());
+
+    let url = ground.api("/api/v1/changes");
+    let at = "2026-11-20T14:02:10Z";
+    let flag = json!({ "kind": "flag", "service": "shop", "title": "new-tax on", "time": at,
+        "url": "https://example.com/7", "source": "import" });
+    assert_eq!(post_json(&url, &flag).await.status, 200);
+    let day = "from=2026-11-20T00:00:00Z&to=2026-11-21T00:00:00Z";
+    let reply = get(&ground.api(&format!("/api/v1/changes?{day}&kind=flag&service=shop"))).await;
+    let listed = reply.json();
+    assert_eq!(listed["changes"].as_array().expect("a list").len(), 1, "{listed}");
+    let change = &listed["changes"][0];
+    assert_eq!((&change["told_by"], &change["seen"]), (&json!("import"), &Value::Null));
+    assert_eq!(change["url"], "https://example.com/7");
+    let reply = get(&ground.api(&format!("/api/v1/changes?{day}&kind=deploy"))).await;
+    assert_eq!(reply.json()["changes"], json!([]));
+    for wrong in ["map?colour=red", "map.svg?since=soon", "changes?from=15m&since=15m"] {
+        assert_eq!(get(&ground.api(&format!("/api/v1/{wrong}"))).await.status, 400, "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn the_server_tells_about_itself() {
     let ground = Ground::start().await;
     let body = sample::traces(1, 30, 2);

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use halfopen_model::{TimeRange, UnixNanos};
-use halfopen_serve::desk::WhyAsk;
+use halfopen_serve::desk::{ChangesAsk, MapAsk, WhyAsk};
 use halfopen_serve::wire::{
-    FindV1, ImportTakenV1, ProblemV1, QueryQuestionV1, QueryV1, TraceReplyV1, WhyV1,
+    ChangesV1, FindV1, ImportTakenV1, MapV1, ProblemV1, QueryQuestionV1, QueryV1, TakenV1,
+    TraceReplyV1, WhyV1,
 };
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
@@ -95,19 +96,56 @@ impl Remote {
         self.ask(Method::POST, &parameters.behind("/api/v1/import"), group).await
     }
 
+    pub(super) async fn map(&self, ask: &MapAsk) -> Result<MapV1, Failure> {
+        let mut parameters = Parameters::default();
+        parameters.add_range("from", "to", ask.window);
+        self.ask(Method::GET, &parameters.behind("/api/v1/map"), Vec::new()).await
+    }
+
+    pub(super) async fn changes(&self, ask: &ChangesAsk) -> Result<ChangesV1, Failure> {
+        let mut parameters = Parameters::default();
+        for (name, value) in [("service", &ask.service), ("kind", &ask.kind)] {
+            if let Some(value) = value {
+                parameters.add(name, value);
+            }
+        }
+        parameters.add_range("from", "to", ask.window);
+        self.ask(Method::GET, &parameters.behind("/api/v1/changes"), Vec::new()).await
+    }
+
+    pub(super) async fn tell(&self, body: Vec<u8>) -> Result<TakenV1, Failure> {
+        self.ask(Method::POST, "/api/v1/changes", body).await
+    }
+
+    pub(super) async fn map_svg(&self, ask: &MapAsk) -> Result<String, Failure> {
+        let mut parameters = Parameters::default();
+        parameters.add_range("from", "to", ask.window);
+        let path = parameters.behind("/api/v1/map.svg");
+        let picture = self.take(Method::GET, &path, Vec::new()).await?;
+        String::from_utf8(picture.into()).map_err(|error| self.unread(&error))
+    }
+
     async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Vec<u8>,
     ) -> Result<T, Failure> {
+        let body = self.take(method, path, body).await?;
+        serde_json::from_slice(&body).map_err(|error| self.unread(&error))
+    }
+
+    fn unread(&self, error: &dyn std::error::Error) -> Failure {
+        Failure::environment(format!("the answer of {} does not read", self.url))
+            .cause(error)
+            .hint("server and command line may be of different versions")
+    }
+
+    /// The body of a good answer.
+    async fn take(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Bytes, Failure> {
         let (status, body) = self.call(method, path, body).await?;
         if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|error| {
-                Failure::environment(format!("the answer of {} does not read", self.url))
-                    .cause(&error)
-                    .hint("server and command line may be of different versions")
-            });
+            return Ok(body);
         }
         let Ok(problem) = serde_json::from_slice::<ProblemV1>(&body) else {
             return Err(Failure::environment(format!("{} answered {status}", self.url))

@@ -1,0 +1,1 @@
+halfopen changes --from 13:50 --to 14:15 --data $DATA --all --service payment

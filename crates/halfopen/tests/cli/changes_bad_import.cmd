@@ -1,0 +1,1 @@
+halfopen changes import /dev/null --data $DATA

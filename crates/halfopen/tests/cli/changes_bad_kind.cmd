@@ -1,0 +1,1 @@
+halfopen changes add --kind party --service a --data $DATA

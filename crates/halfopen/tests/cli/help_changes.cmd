@@ -1,0 +1,1 @@
+halfopen changes --help

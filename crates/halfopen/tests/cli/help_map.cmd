@@ -1,0 +1,1 @@
+halfopen map --help
