@@ -7,6 +7,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::array::{DynComparator, make_comparator};
@@ -75,15 +76,16 @@ impl Comparing {
         other: Alike,
     ) -> Result<bool, ArrowError> {
         let pair = (one.slot, other.slot);
-        if !self.pairs.contains_key(&pair) {
-            let (left, right) = (slots[pair.0].columns(), slots[pair.1].columns());
-            let both = left.iter().zip(right);
-            let made = both.map(|(left, right)| {
-                make_comparator(left.as_ref(), right.as_ref(), SortOptions::default())
-            });
-            self.pairs.insert(pair, made.collect::<Result<_, _>>()?);
-        }
-        let columns = &self.pairs[&pair];
+        let columns = match self.pairs.entry(pair) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let both = slots[pair.0].columns().iter().zip(slots[pair.1].columns());
+                let made = both.map(|(left, right)| {
+                    make_comparator(left.as_ref(), right.as_ref(), SortOptions::default())
+                });
+                unknown.insert(made.collect::<Result<_, _>>()?)
+            }
+        };
         Ok(columns.iter().all(|compare| compare(one.row, other.row) == Ordering::Equal))
     }
 
