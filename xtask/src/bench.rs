@@ -10,8 +10,10 @@ mod client;
 mod decode;
 mod fsync;
 mod lookup;
+mod merge;
 mod resilience;
 mod server;
+mod size;
 
 /// One measured figure.
 struct Figure {
@@ -29,7 +31,7 @@ struct Figure {
 
 type Bench = fn() -> Result<Vec<Figure>, String>;
 
-const BENCHES: [(&str, Bench); 7] = [
+const BENCHES: [(&str, Bench); 9] = [
     ("decode", decode::decode),
     ("grpc", server::throughput),
     ("latency", server::latency),
@@ -37,6 +39,8 @@ const BENCHES: [(&str, Bench); 7] = [
     ("memory", server::memory),
     ("resilience", resilience::figures),
     ("lookup", lookup::lookup),
+    ("size", size::size),
+    ("merge", merge::merge),
 ];
 
 /// Runs the benches whose names are given, or all of them.

@@ -6,6 +6,8 @@ use std::convert::Infallible;
 
 use crate::wire::Writer;
 
+pub mod shop;
+
 /// Spans that one service sends in a row, as an exporter's batch would.
 const SPANS_PER_SERVICE: usize = 256;
 /// Spans of one trace that stand in one batch.

@@ -51,6 +51,8 @@ pub enum Verb {
     Map(verb::map::MapArgs),
     /// What was changed, told by somebody or seen in telemetry
     Changes(Box<verb::changes::ChangesArgs>),
+    /// The data folder: what it takes, whether it is whole, its rows for other tools
+    Store(verb::store::StoreArgs),
     /// A small shop of real services fails, and `why` is asked
     Demo(verb::demo::DemoArgs),
 }

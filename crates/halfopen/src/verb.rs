@@ -10,6 +10,7 @@ pub mod import;
 pub mod map;
 pub mod query;
 pub mod serve;
+pub mod store;
 pub mod trace;
 pub mod why;
 
@@ -22,6 +23,7 @@ pub async fn run(verb: Verb, session: &mut Session) -> Result<Outcome, Failure> 
         Verb::Serve(args) => serve::run(args, session).await,
         Verb::Import(args) => import::run(args, session).await,
         Verb::Query(args) => query::run(args, session).await,
+        Verb::Store(args) => store::run(args, session).await,
         Verb::Find(args) => find::run(args, session).await,
         Verb::Trace(args) => trace::run(args, session).await,
         Verb::Why(args) => why::run(args, session).await,

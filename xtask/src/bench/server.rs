@@ -98,7 +98,7 @@ fn binary() -> Result<PathBuf, String> {
     Ok(ours.with_file_name("halfopen"))
 }
 
-fn folder() -> Result<tempfile::TempDir, String> {
+pub(super) fn folder() -> Result<tempfile::TempDir, String> {
     // Beside the build, not on a memory file system: fsync must be a real one.
     let ours = std::env::current_exe().map_err(|error| error.to_string())?;
     let parent = ours.parent().ok_or("no folder")?;

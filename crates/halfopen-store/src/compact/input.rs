@@ -16,7 +16,7 @@ use crate::segment::open::OpenSegment;
 use crate::segment::order::by_trace;
 
 /// Rows that an input holds in memory at a time.
-const BATCH_ROWS: usize = 4_096;
+const BATCH_ROWS: usize = 2_048;
 
 /// By what rows are in order: trace and time, id and time, or time alone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -27,14 +27,14 @@ use crate::segment::write::{
 };
 
 /// Slices whose segments are written at the same time; more are written in further passes.
-const SLICES_AT_ONCE: usize = 3;
+const SLICES_AT_ONCE: usize = 2;
 /// Batches that may be held before rows are written out.
 const SLOTS_MAX: usize = 3 * INPUTS_MAX;
 /// What a batch of an input takes, with the pages that it is decoded from.
 const INPUT_BYTES: usize = 3 * 1024 * 1024;
 /// Memory of a merge at most.
 pub(crate) const MERGE_BYTES: usize = SLOTS_MAX * INPUT_BYTES + SLICES_AT_ONCE * WRITE_BYTES;
-const _: () = assert!(MERGE_BYTES <= 256 * 1024 * 1024);
+const _: () = assert!(MERGE_BYTES <= 144 * 1024 * 1024);
 
 /// What is merged, and how.
 pub(crate) struct Merge<'a> {

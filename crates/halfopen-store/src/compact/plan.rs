@@ -14,7 +14,7 @@ use halfopen_model::time::SECOND_NS;
 use crate::segment::SegmentInfo;
 
 /// Segments that one merge reads side by side; each holds some 3 MB while it is read.
-pub(crate) const INPUTS_MAX: usize = 16;
+pub(crate) const INPUTS_MAX: usize = 8;
 /// So many fresh segments, or segments of an hour that is not over, are worth merging.
 const TOGETHER_MIN: usize = 8;
 /// When an hour is over and its late rows have come.

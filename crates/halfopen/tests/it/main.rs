@@ -13,3 +13,4 @@ mod import;
 mod process;
 mod served;
 mod shop;
+mod store;

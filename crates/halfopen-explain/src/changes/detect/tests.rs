@@ -46,7 +46,7 @@ fn a_deploy_has_what_was_before_and_how_far_it_is() {
 fn a_rollback_is_a_change_as_well_and_alternation_is_none() {
     let met = |number: usize| of(if (300..600).contains(&number) { 11 } else { 10 }, 20);
     assert_eq!(told(&detect(visits(900, met))), [("deploy", 10, 11, 300), ("deploy", 11, 10, 600)]);
-    let met = |number: usize| of(if number / 100 % 2 == 0 { 10 } else { 11 }, 20);
+    let met = |number: usize| of(if (number / 100).is_multiple_of(2) { 10 } else { 11 }, 20);
     assert_eq!(told(&detect(visits(2_000, met))), [("deploy", 10, 11, 100)]);
 }
 

@@ -72,7 +72,7 @@ fn check(answer: &ChangesAnswer, expected: Expect) {
 }
 
 fn rollout(number: u8) -> Vec<(&'static str, String)> {
-    let new = number > 100 && number % 2 == 0;
+    let new = number > 100 && number.is_multiple_of(2);
     let version = if new { "2.3.1" } else { "2.3.0" };
     vec![
         ("service.version", version.to_owned()),
