@@ -212,7 +212,7 @@ impl Request {
     }
 
     fn attributes(&self, span: &mut Writer, call: &Call, failed: bool) {
-        let mut dice = Dice(self.dice.0 ^ 0xa11c_e5);
+        let mut dice = Dice(self.dice.0 ^ 0x00a1_1ce5);
         let (request, session, order) = (uuid(&mut dice), uuid(&mut dice), uuid(&mut dice));
         let sku = dice.next() % 9_000;
         let id = match call.name {
