@@ -128,8 +128,9 @@ pub fn parse_duration_ns(text: &str) -> Result<i64, TimeError> {
     Ok(total_ns)
 }
 
-/// Reads a time: RFC 3339, a date with or without a time of day in UTC, a time of the current UTC day (`14:02`, `14:02:10`; one that lies in
-/// the future is taken from the day before), a duration before `now` (`10m`), or `now`.
+/// Reads a time: RFC 3339, a date with or without a time of day in UTC, a time of the current UTC
+/// day (`14:02`, `14:02:10`; one that lies in the future is taken from the day before), a duration
+/// before `now` (`10m`), or `now`.
 pub fn parse_time(text: &str, now: UnixNanos) -> Result<UnixNanos, TimeError> {
     let trimmed = text.trim();
     if trimmed == "now" {
