@@ -1,9 +1,8 @@
 //! Why do these requests fail?
 //!
-//! The order of the answer: which requests ([`scope`](crate::scope)), since when
-//! ([`onset`](crate::onset)), where ([`origin`](crate::origin)), under which condition
-//! ([`difference`](crate::difference)), after which change ([`changes`](crate::changes)), and how
-//! much weight that bears ([`strength`](crate::strength)).
+//! The order of the answer: which requests (`scope`), since when (`onset`), where (`origin`),
+//! under which condition (`difference`), after which change (`changes`), and how much weight that
+//! bears (`strength`).
 
 mod evidence;
 mod words;

@@ -32,6 +32,9 @@ Examples:
 /// Sources that a report lists.
 const SOURCES_LISTED_MAX: usize = 100;
 
+const PATTERN_HELP: &str = "Take lines apart by this regular expression; its named groups are \
+    fields: (?<time>..) (?<level>..) (?<message>..), others become attributes";
+
 /// Flags of `import`.
 #[derive(Args, Debug)]
 #[command(before_help = EXAMPLES, after_help = "Formats: docs/import.md")]
@@ -45,9 +48,8 @@ pub struct ImportArgs {
     #[arg(long, value_name = "NAME", value_parser = read_format)]
     format: Option<Format>,
 
-    /// Take lines apart by this regular expression; its named groups are fields:
-    /// (?<time>..) (?<level>..) (?<message>..), others become attributes
-    #[arg(long, value_name = "REGEX", conflicts_with = "format")]
+    /// Take lines apart by this regular expression.
+    #[arg(long, value_name = "REGEX", conflicts_with = "format", help = PATTERN_HELP)]
     pattern: Option<String>,
 
     /// Read tables (CSV, JSON) as this file says, whose columns are which fields: docs/import.md
