@@ -1,5 +1,6 @@
 //! What the evidence does not show.
 
+mod asked;
 mod dropped;
 mod skew;
 
@@ -15,6 +16,7 @@ use crate::spans::{Kind, Spans, UNENDED};
 use crate::tree::Forest;
 use crate::why::{WhyEvidence, WhyQuestion};
 
+pub(crate) use asked::{Met, of_question};
 pub use dropped::LOSS_METRICS;
 
 /// Late spans are waited for so long: exporters send every 5 s by default, queues and retries

@@ -108,7 +108,8 @@ pub fn why(question: &WhyQuestion, evidence: &WhyEvidence) -> WhyAnswer {
     };
     let sides = Sides::of(question, &requests, &chosen.members, window_ns);
     sides.fill(&mut answer, &requests, &chosen.members);
-    answer.verdict = verdict_before(&mut answer, &sides, service, &chosen.members);
+    answer.gaps.extend(gaps::of_question(question, &spans, &requests, sides.met()));
+    answer.verdict = verdict_before(&mut answer, &sides);
     if answer.verdict == Verdict::Unexplained {
         let changes = changes::collect(&spans, &forest, &evidence.changes);
         let frame = Frame {
@@ -133,15 +134,8 @@ pub fn why(question: &WhyQuestion, evidence: &WhyEvidence) -> WhyAnswer {
 }
 
 /// What can be said before looking for causes: `Unexplained` when there is enough to look.
-fn verdict_before(
-    answer: &mut WhyAnswer,
-    sides: &Sides,
-    service: Option<&str>,
-    members: &[u32],
-) -> Verdict {
-    if members.is_empty() {
-        let what = service.map_or("request".to_owned(), |name| format!("request of {name}"));
-        answer.gaps.push(Gap::Other(format!("no {what} in this window")));
+fn verdict_before(answer: &mut WhyAnswer, sides: &Sides) -> Verdict {
+    if sides.window.is_empty() {
         return Verdict::NotEnoughEvidence;
     }
     if sides.failing.is_empty() {
@@ -194,6 +188,11 @@ impl Sides {
             if baseline.is_empty() { (&window, None) } else { (&baseline, question.baseline) };
         let healthy = peers.iter().copied().filter(|number| !request(number).failed).collect();
         Sides { failing, healthy, course, onset, until, from, baseline: used, window }
+    }
+
+    /// Requests of the window, and whether some of the baseline are what they are compared with.
+    fn met(&self) -> gaps::Met {
+        gaps::Met { in_window: !self.window.is_empty(), in_baseline: self.baseline.is_some() }
     }
 
     /// The numbers of the answer that need no cause.

@@ -83,6 +83,55 @@ fn a_service_in_the_middle_can_be_asked_about() {
     assert_eq!(answer.failing.total, 0.0);
 }
 
+fn told(answer: &WhyAnswer) -> String {
+    let told: Vec<String> = answer.gaps.iter().map(|gap| gap.to_string()).collect();
+    told.join("\n")
+}
+
+#[test]
+fn what_was_asked_for_and_is_not_there_is_named() {
+    let shop = failing(2);
+    let evidence = WhyEvidence { spans: batches(&shop.spans(), 1_000), ..WhyEvidence::default() };
+    let mut asked = question(&shop);
+    asked.scope.service = Some("paymemt".into());
+    let answer = why(&asked, &evidence);
+    let line = "no span of a service named paymemt in this window; heard: checkout, gateway";
+    assert!(told(&answer).contains(line), "{}", told(&answer));
+    // A word of the evidence that is no service is none either.
+    asked.scope.service = Some("payment/handle".into());
+    assert!(told(&why(&asked, &evidence)).contains("no span of a service named payment/handle"));
+
+    asked.scope = Scope { service: Some("gateway".into()), operation: Some("GET /nothing".into()) };
+    let answer = why(&asked, &evidence);
+    assert_eq!(answer.verdict, Verdict::NotEnoughEvidence);
+    let line = "no request GET /nothing to gateway in this window, 800 others";
+    assert!(told(&answer).contains(line), "{}", told(&answer));
+}
+
+#[test]
+fn a_baseline_that_holds_nothing_is_not_passed_over() {
+    let shop = failing(2);
+    let mut asked = question(&shop);
+    let to = asked.window.from;
+    asked.baseline = Some(TimeRange { from: to.shifted(-SECOND_NS), to });
+    let evidence = WhyEvidence { spans: batches(&shop.spans(), 1_000), ..WhyEvidence::default() };
+    let answer = why(&asked, &evidence);
+    assert_eq!(answer.baseline, BaselineKind::HealthyPeers);
+    assert!(told(&answer).contains("no such request from "), "{}", told(&answer));
+}
+
+#[test]
+fn telemetry_that_stopped_is_told() {
+    let shop = small(1);
+    let spans = shop.spans();
+    assert!(!told(&ask_spans(&shop, &spans)).contains("no span began"));
+    let mut asked = question(&shop);
+    asked.window.to = asked.window.to.shifted(20 * 60 * SECOND_NS);
+    asked.now = asked.window.to;
+    let evidence = WhyEvidence { spans: batches(&spans, 1_000), ..WhyEvidence::default() };
+    assert!(told(&why(&asked, &evidence)).contains("no span began in the last 20 min"));
+}
+
 #[test]
 fn a_baseline_window_takes_the_place_of_healthy_peers() {
     let shop = failing(3);

@@ -154,7 +154,7 @@ fn by_beginning(
         name: "trace".into(),
         parent: None,
         depth: 0,
-        rows: 0,
+        rows: None,
         first: range.from,
         last: range.to,
         services: Vec::new(),
@@ -274,13 +274,13 @@ fn candidates(rows: &[Carried]) -> Vec<Candidate> {
             name: row.name.clone(),
             parent: None,
             depth: 0,
-            rows: 0,
+            rows: Some(0),
             first: row.time,
             last: row.time,
             services: Vec::new(),
             traces: Vec::new(),
         });
-        candidate.rows += 1;
+        candidate.rows = candidate.rows.map(|rows| rows + 1);
         candidate.first = candidate.first.min(row.time);
         candidate.last = candidate.last.max(row.time);
         if !row.service.is_empty() && !candidate.services.contains(&row.service) {

@@ -151,8 +151,8 @@ pub struct Candidate {
     pub parent: Option<String>,
     /// Depth in the tree of ids.
     pub depth: usize,
-    /// Rows that carry it.
-    pub rows: u64,
+    /// Rows that carry it; `None` where they were not counted.
+    pub rows: Option<u64>,
     /// First time seen.
     pub first: UnixNanos,
     /// Last time seen.

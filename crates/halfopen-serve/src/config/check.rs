@@ -12,12 +12,15 @@ const PATIENCE_SECONDS_MAX: usize = 8;
 const SECONDS_MAX: u64 = 86_400;
 /// Permits of bytes are counted in 32 bits.
 const BYTES_MAX: usize = u32::MAX as usize;
+/// With fewer spans than this there is hardly a request on each side.
+const WHY_SPANS_MIN: usize = 1_000;
 /// Below this no real export fits.
 const BYTES_MIN: usize = 4 << 10;
 
 impl Config {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        self.serve.check()
+        self.serve.check()?;
+        within("explain.why_spans_max", self.explain.why_spans_max, WHY_SPANS_MIN, usize::MAX)
     }
 }
 

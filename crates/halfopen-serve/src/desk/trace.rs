@@ -65,7 +65,7 @@ fn a_trace(trace_id: TraceId, choice: &find::Choice) -> Candidate {
         name: "trace".into(),
         parent: None,
         depth: 0,
-        rows: rows().count() as u64,
+        rows: Some(rows().count() as u64).filter(|rows| *rows > 0),
         first: rows().map(|row| row.time).min().unwrap_or(choice.range.from),
         last: rows().map(|row| row.time).max().unwrap_or(choice.range.to),
         services,

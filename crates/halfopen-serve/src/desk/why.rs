@@ -62,7 +62,7 @@ impl<S: ReadEvidence> Desk<S> {
             evidence.baseline_spans = spans;
             evidence.truncated = evidence.truncated.or(truncated);
         }
-        if ask.window.is_some() && evidence.spans.is_empty() {
+        if ask.window.is_some() && evidence.spans.is_empty() && evidence.truncated.is_none() {
             gaps.push(self.nothing_in_window(now).await?);
         }
         let before = TimeRange { from: window.from.shifted(-CHANGES_BEFORE_NS), to: window.to };

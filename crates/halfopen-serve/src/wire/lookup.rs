@@ -146,13 +146,14 @@ pub struct CandidateV1 {
     pub parent: Option<String>,
     /// Depth in the tree of ids.
     pub depth: usize,
-    /// Rows that carry it.
-    pub rows: u64,
+    /// Rows that carry it; null where they were not counted.
+    pub rows: Option<u64>,
     /// First time seen.
     pub first: TimeV1,
     /// Last time seen.
     pub last: TimeV1,
-    /// Services that sent it.
+    /// Services that sent it; left out where none is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<String>,
     /// Traces that carried it.
     pub traces: Vec<TraceIdV1>,

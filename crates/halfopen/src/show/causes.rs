@@ -111,7 +111,7 @@ fn unexplained(answer: &WhyV1) -> &'static str {
 fn looked_at(answer: &WhyV1) -> String {
     let (from, to) = (answer.window.from.0, answer.window.to.0);
     let against = match &answer.baseline.window {
-        None => "against healthy requests of that time".to_owned(),
+        None => "against all healthy requests of that time".to_owned(),
         Some(window) => {
             format!("against {}..{}", clock(window.from.0), clock(window.to.0))
         }

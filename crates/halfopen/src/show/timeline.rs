@@ -80,11 +80,8 @@ fn ids(terminal: &mut Terminal, ids: &[CandidateV1], all: bool) -> Result<(), Fa
     let widest = ids[..shown].iter().map(|candidate| width(&label(candidate))).max().unwrap_or(0);
     for candidate in &ids[..shown] {
         let services = clean(&candidate.services.join(", ")).into_owned();
-        let rows = match candidate.rows {
-            0 => String::new(),
-            rows => plural(rows as usize, "row", "rows"),
-        };
-        let about = [clean(&candidate.name).into_owned(), services, rows];
+        let rows = candidate.rows.map(|rows| plural(rows as usize, "row", "rows"));
+        let about = [clean(&candidate.name).into_owned(), services, rows.unwrap_or_default()];
         let about: Vec<String> = about.into_iter().filter(|part| !part.is_empty()).collect();
         terminal.line(format_args!(
             "  {}  {FAINT}{}  {}{FAINT:#}",

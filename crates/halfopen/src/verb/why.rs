@@ -69,6 +69,6 @@ pub(crate) async fn run(args: WhyArgs, session: &mut Session) -> Result<Outcome,
     } else {
         causes::show(&mut session.terminal, &answer, args.all)?;
     }
-    let some_failed = answer.failing.count > 0.0;
-    Ok(if some_failed { Outcome::Notable } else { Outcome::Clean })
+    // Silence is no success: a service that sent nothing is not clean.
+    Ok(if answer.verdict == "healthy" { Outcome::Clean } else { Outcome::Notable })
 }

@@ -142,7 +142,7 @@ impl DenyReason {
 /// One decision, with what it was based on.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "fields are the attributes that docs/telemetry.md explains")]
+#[expect(missing_docs, reason = "fields are the attributes that docs/telemetry.md explains")]
 pub enum Event<'a> {
     CallEnded { attempts: u32, outcome: &'static str, took: Duration },
     AttemptEnded { attempt: u32, outcome: &'static str, took: Duration },
