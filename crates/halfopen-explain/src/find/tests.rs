@@ -45,7 +45,8 @@ fn render(choice: &Choice) -> String {
     for id in &choice.ids {
         let indent = "  ".repeat(id.depth + 1);
         let parent = id.parent.as_deref().map(|id| format!(" of {id}")).unwrap_or_default();
-        text += &format!("{indent}{} {} rows{parent} {:?}\n", id.id, id.rows, id.services);
+        let rows = id.rows.map_or("uncounted".to_owned(), |rows| rows.to_string());
+        text += &format!("{indent}{} {rows} rows{parent} {:?}\n", id.id, id.services);
     }
     text += &format!("traces {:?}\n", choice.traces);
     for gap in &choice.gaps {
@@ -180,8 +181,8 @@ fn the_beginning_of_one_trace_is_that_trace() {
     let several = choose(&Question::read("aaaa"), &found);
     expect![[r#"
         Ambiguous
-          aaaa0000000000000000000000000000 0 rows []
-          aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 0 rows []
+          aaaa0000000000000000000000000000 uncounted rows []
+          aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa uncounted rows []
         traces []
     "#]]
     .assert_eq(&render(&several));
