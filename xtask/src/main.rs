@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 mod bench;
+mod eval;
 mod schema;
 mod tidy;
 mod tree;
@@ -12,6 +13,8 @@ usage: cargo xtask VERB
 
   lint      the house rules: edges between crates, lengths, names, paths
   bench     measure every promised figure beside its target   [NAME ...] [--spans N]
+  eval      how often `why` names the cause of labelled incidents   [--data DIR] [--set NAME]
+            [--onset-shift 60s] [--scramble] [--quiet N] [--seed N] [--json]
   schema    write docs/schema.md from the code
 ";
 
@@ -20,6 +23,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.next().as_deref() {
         Some("lint") => tidy::lint(),
         Some("bench") => bench::run(&arguments.collect::<Vec<_>>()),
+        Some("eval") => eval::run(&arguments.collect::<Vec<_>>()),
         Some("schema") => schema::write(),
         _ => Err(USAGE.to_owned()),
     };

@@ -28,7 +28,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("halfopen-resilience", &[]),
-    ("xtask", &["halfopen-model", "halfopen-ingest", "halfopen-explain", "halfopen-store"]),
+    (
+        "xtask",
+        &[
+            "halfopen-model",
+            "halfopen-ingest",
+            "halfopen-explain",
+            "halfopen-store",
+            "halfopen-serve",
+        ],
+    ),
 ];
 
 /// Edges that exist in tests alone.

@@ -1,0 +1,169 @@
+//! A question at the desk, and its answer as a ranking of candidates.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use halfopen_model::answer::{Cause, Condition, Scope, Verdict, WhyAnswer};
+use halfopen_model::batch::Cells;
+use halfopen_model::{Table, TimeRange};
+use halfopen_serve::desk::WhyAsk;
+
+use super::evidence::Stored;
+use super::forms::combination;
+use super::labels::{Kind, Question};
+
+/// The candidate that means: none of the changes.
+pub(super) const NONE: &str = "none";
+
+/// What came back.
+pub(super) struct Asked {
+    /// Candidates, the first one first.
+    pub(super) ranking: Vec<String>,
+    /// Who else could have been named.
+    pub(super) candidates: BTreeSet<String>,
+    /// Whether a cause was named for sure.
+    pub(super) is_verdict: bool,
+    /// From question to answer.
+    pub(super) took: Duration,
+}
+
+/// Asks. True causes count as candidates, so that random choice could hit them.
+///
+/// # Errors
+/// When evidence cannot be read.
+pub(super) async fn ask(
+    stored: &Stored,
+    kind: Kind,
+    question: &Question,
+    truth: &[String],
+) -> Result<Asked, String> {
+    let window = question.window.range();
+    let ask = WhyAsk {
+        scope: Scope { service: question.service.clone(), operation: None },
+        window: Some(window),
+        baseline: question.baseline.as_ref().map(super::labels::When::range),
+    };
+    let began = Instant::now();
+    let answer = stored.desk.why(ask).await.map_err(|error| error.to_string())?;
+    let took = began.elapsed();
+    let is_verdict = answer.verdict == Verdict::Explained;
+    let ranking = match kind {
+        Kind::Service | Kind::Node => services(&answer),
+        Kind::Attributes => conditions(&answer),
+        Kind::Commit => commits(stored, &answer).await?,
+    };
+    let mut candidates = candidates(stored, kind, window).await?;
+    candidates.extend(truth.iter().cloned());
+    Ok(Asked { ranking, candidates, is_verdict, took })
+}
+
+/// Services in the order in which the answer blames them.
+fn services(answer: &WhyAnswer) -> Vec<String> {
+    let mut ranking = Vec::new();
+    for cause in &answer.causes {
+        let call = cause.call.iter().map(|call| call.service.clone());
+        let peer = cause.call.iter().filter_map(|call| call.peer.clone());
+        let parts = cause.conditions.iter().flat_map(|condition| &condition.parts);
+        let parts = parts.map(|part| part.service.clone());
+        ranking.extend(call.chain(parts).chain(peer).filter(|name| !name.is_empty()));
+    }
+    first_of_each(ranking)
+}
+
+/// Conditions: of every cause its first one, then the second ones.
+fn conditions(answer: &WhyAnswer) -> Vec<String> {
+    let longest = |cause: &Cause| cause.conditions.len();
+    let rounds = answer.causes.iter().map(longest).max().unwrap_or(0);
+    let nth = |round: usize| {
+        let of = answer.causes.iter().filter_map(move |cause| cause.conditions.get(round));
+        of.map(condition_text)
+    };
+    first_of_each((0..rounds).flat_map(nth).collect())
+}
+
+fn condition_text(condition: &Condition) -> String {
+    let part = |part: &halfopen_model::answer::ConditionPart| {
+        let name = part.attribute.split_once('.').map_or(part.attribute.as_str(), |(_, name)| name);
+        (name.to_owned(), part.value.clone())
+    };
+    combination(condition.parts.iter().map(part).collect())
+}
+
+/// Commits of the changes that the answer names; [`NONE`] where it names none.
+async fn commits(stored: &Stored, answer: &WhyAnswer) -> Result<Vec<String>, String> {
+    let by_change = commits_by_change(stored).await?;
+    let named = answer.causes.iter().flat_map(|cause| &cause.after);
+    let commit = |id: &String| by_change.get(id).cloned();
+    let named = named.filter_map(|after| after.change_id.as_ref().and_then(commit));
+    let mut ranking = first_of_each(named.collect());
+    if ranking.is_empty() {
+        ranking.push(NONE.to_owned());
+    }
+    Ok(ranking)
+}
+
+async fn commits_by_change(stored: &Stored) -> Result<BTreeMap<String, String>, String> {
+    let mut found = BTreeMap::new();
+    for rows in stored.rows(Table::Changes, TimeRange::ALL, None).await? {
+        let cells = Cells::new(&rows);
+        for row in 0..cells.len() {
+            let texts = (cells.text("change_id", row), cells.text("commit", row));
+            if let (Some(id), Some(commit)) = texts {
+                found.insert(id.to_owned(), commit.to_owned());
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn first_of_each(ranking: Vec<String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    ranking.into_iter().filter(|name| seen.insert(name.clone())).collect()
+}
+
+/// Who could be named: what random choice would choose from.
+async fn candidates(
+    stored: &Stored,
+    kind: Kind,
+    window: TimeRange,
+) -> Result<BTreeSet<String>, String> {
+    match kind {
+        Kind::Service => stored.texts(Table::Spans, "service", window).await,
+        Kind::Node => stored.texts(Table::Metrics, "service", window).await,
+        Kind::Commit => {
+            let commits = commits_by_change(stored).await?.into_values();
+            Ok(commits.chain([NONE.to_owned()]).collect())
+        }
+        Kind::Attributes => combinations(stored, window).await,
+    }
+}
+
+/// All combinations of up to three attributes of the points of a time.
+async fn combinations(stored: &Stored, window: TimeRange) -> Result<BTreeSet<String>, String> {
+    let mut points = BTreeSet::new();
+    for rows in stored.rows(Table::Metrics, window, None).await? {
+        let cells = Cells::new(&rows);
+        for row in 0..cells.len() {
+            let attributes = cells.attributes(row).into_iter();
+            let of_point = attributes.filter_map(|(name, value)| {
+                Some((name.strip_prefix("metric.")?.to_owned(), value.to_text()))
+            });
+            points.insert(of_point.collect::<BTreeSet<_>>());
+        }
+    }
+    let mut found = BTreeSet::new();
+    for point in &points {
+        let parts: Vec<&(String, String)> = point.iter().collect();
+        for (at, one) in parts.iter().enumerate() {
+            found.insert(combination(vec![(*one).clone()]));
+            for (next, two) in parts.iter().enumerate().skip(at + 1) {
+                found.insert(combination(vec![(*one).clone(), (*two).clone()]));
+                for three in &parts[next + 1..] {
+                    let whole = vec![(*one).clone(), (*two).clone(), (*three).clone()];
+                    found.insert(combination(whole));
+                }
+            }
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,154 @@
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::ask::Asked;
+use super::chance::Chance;
+use super::labels::{Case, Kind, Question, When, seconds};
+use super::measure::{Outcome, SetResult};
+use super::options::Options;
+use super::*;
+
+fn write(folder: &Path, name: &str, text: &str) {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder that can be made");
+    fs::write(path, text).expect("a file that can be written");
+}
+
+fn options(folder: &TempDir, more: &[&str]) -> Options {
+    let mut arguments = vec!["--data".to_owned(), folder.path().display().to_string()];
+    arguments.extend(more.iter().map(|text| (*text).to_owned()));
+    Options::read(&arguments).expect("arguments that read")
+}
+
+async fn results(folder: &TempDir, more: &[&str]) -> Vec<SetResult> {
+    let options = options(folder, more);
+    evaluate(folder.path(), &options).await.expect("sets that can be read")
+}
+
+/// Two incidents of one form: of the first no change is the cause, of the second one is, and
+/// nothing tells.
+fn incidents() -> TempDir {
+    let folder = TempDir::new().expect("a folder");
+    let labels = r#"{"cases": [
+        {"case": "calm", "root_cause_commit": "none", "decoy_deploy_commits": ["aaaaaaa1"]},
+        {"case": "blind", "root_cause_commit": "bbbbbbb2", "decoy_deploy_commits": []}]}"#;
+    write(folder.path(), "shop/labels.json", labels);
+    for case in ["calm", "blind"] {
+        let alert = r#"{"service": "checkout", "fired_at": "2026-07-11T13:46:00Z"}"#;
+        write(folder.path(), &format!("shop/{case}/alert.json"), alert);
+        let spans: Vec<String> = (0..40)
+            .map(|n| {
+                format!(
+                    r#"{{"trace_id": "{:032x}", "span_id": "{:016x}", "parent_id": null,
+                        "service": "checkout", "name": "GET /", "duration_ms": 5,
+                        "start": "2026-07-11T13:{:02}:00Z", "status": "OK"}}"#,
+                    n + 1,
+                    n + 1,
+                    n + 10,
+                )
+            })
+            .collect();
+        let spans = format!("[{}]", spans.join(","));
+        write(folder.path(), &format!("shop/{case}/traces.json"), &spans);
+        let deploys = r#"[{"timestamp": "2026-07-11T13:20:00Z", "service": "checkout",
+            "version": "2", "commit_sha": "bbbbbbb2"}]"#;
+        write(folder.path(), &format!("shop/{case}/context/deploys.json"), deploys);
+    }
+    folder
+}
+
+#[tokio::test]
+async fn hits_and_misses_are_counted_against_the_labels() {
+    let folder = incidents();
+    let results = results(&folder, &["--quiet", "4", "--scramble"]).await;
+    let [result] = results.as_slice() else { panic!("one set, not {}", results.len()) };
+    assert_eq!((result.kind, result.outcomes.len()), (Kind::Commit, 2));
+    assert_eq!(result.accuracy(1).count, 1.0, "the case without a cause is right");
+    assert_eq!(result.outcomes[1].ranks(), [None]);
+    assert_eq!(result.decoys(), 0);
+    // One deploy and "none" could be named.
+    assert!((result.random(1) - 0.5).abs() < 1e-9);
+    assert!(result.outcomes.iter().all(|outcome| outcome.moved.is_none()));
+    let table = show::table(&options(&folder, &["--scramble"]), std::slice::from_ref(result));
+    assert!(table.contains("(1 of 2)") && table.contains("no rank changed"), "{table}");
+    let document: serde_json::Value =
+        serde_json::from_str(&show::json(&options(&folder, &["--json"]), &results)).expect("JSON");
+    assert_eq!(document["sets"][0]["cases"][1]["truth"][0], "bbbbbbb2");
+}
+
+#[tokio::test]
+async fn a_set_that_is_not_there_is_said_by_name() {
+    let folder = incidents();
+    let missing = evaluate(folder.path(), &options(&folder, &["--set", "other"])).await;
+    let error = missing.err().expect("no such set");
+    assert!(error.contains("\"other\""), "{error}");
+    write(folder.path(), "odd/labels.json", r#"{"cases": [{"case": "x", "culprit": "y"}]}"#);
+    let odd = evaluate(folder.path(), &options(&folder, &[])).await.err().expect("a form unknown");
+    assert!(odd.contains("form is not known"), "{odd}");
+}
+
+#[test]
+fn data_that_is_not_there_is_asked_for() {
+    let options = Options::read(&["--data".to_owned(), "no/such/folder".to_owned()]);
+    let error = data(&options.expect("arguments that read")).expect_err("no such folder");
+    assert!(error.contains("--data DIR"), "{error}");
+    for wrong in [&["--onset-shift", "soon"][..], &["--quiet"], &["--what"]] {
+        let arguments: Vec<String> = wrong.iter().map(|text| (*text).to_owned()).collect();
+        assert!(Options::read(&arguments).expect_err("refused").contains("usage:"));
+    }
+    let shift = Options::read(&["--onset-shift".to_owned(), "-60s".to_owned()]);
+    assert_eq!(shift.expect("a shift").onset_shift_ns, -60_000_000_000);
+}
+
+fn outcome(truth: &[&str], ranking: &[&str]) -> Outcome {
+    let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let question = Question {
+        window: When::At(seconds(0, 60)),
+        baseline: None,
+        service: None,
+        metric: None,
+        total: None,
+    };
+    let case = Case {
+        name: "x".to_owned(),
+        evidence: 0,
+        question,
+        truth: owned(truth),
+        decoys: Vec::new(),
+    };
+    let candidates = owned(&["a", "b", "c", "d"]).into_iter().collect();
+    let ranking = owned(ranking);
+    Outcome::of(&case, Asked { ranking, candidates, is_verdict: true, took: Duration::ZERO })
+}
+
+#[test]
+fn several_causes_are_whole_when_all_are_named() {
+    let result = |outcomes: Vec<Outcome>| SetResult {
+        name: String::new(),
+        kind: Kind::Service,
+        outcomes,
+        quiet: measure::Quiet::default(),
+    };
+    let one = result(vec![outcome(&["a", "b"], &["b", "c", "a"])]);
+    assert_eq!([1, 3].map(|depth| one.accuracy(depth).count), [1.0, 1.0]);
+    let half = result(vec![outcome(&["a", "b"], &["b", "c", "d"])]);
+    assert_eq!([1, 3].map(|depth| half.accuracy(depth).count), [1.0, 0.5]);
+    assert_eq!(half.outcomes[0].ranks(), [None, Some(1)]);
+    // One of four at random hits one of two causes half of the time.
+    assert!((half.random(1) - 0.5).abs() < 1e-9);
+    assert!((result(vec![outcome(&["a"], &[])]).random(3) - 0.75).abs() < 1e-9);
+}
+
+#[test]
+fn an_order_holds_every_number_once() {
+    let order = Chance::new(7, 1).order(100);
+    let mut sorted = order.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, (0..100).collect::<Vec<u32>>());
+    assert_ne!(order, sorted);
+    assert_eq!(order, Chance::new(7, 1).order(100), "equal seeds give equal orders");
+    assert_ne!(order, Chance::new(8, 1).order(100));
+}
