@@ -18,17 +18,17 @@ mod text;
 
 use arrow::array::ArrayRef;
 
-pub(crate) use attributes::{RowAttributes, raw_key};
+pub(crate) use attributes::{RAW_PREFIX, RowAttributes, raw_key};
 pub(crate) use context::{Context, KnownValue};
 pub(crate) use dictionary::{Enumerated, Words};
 pub(crate) use logs::LogsTable;
 pub(crate) use maps::{Entries, Maps};
-pub(crate) use metrics::MetricsTable;
+pub(crate) use metrics::{MetricsTable, TEMPORALITIES};
 pub(crate) use nested::{Events, ExemplarRow, Exemplars, Links, Lists, Quantiles};
 pub(crate) use numbers::{Booleans, Fixed, Numbers};
 pub(crate) use rows::Rows;
 pub(crate) use small_tables::{IdRow, IdsTable, RejectRow, RejectsTable};
-pub(crate) use spans::SpansTable;
+pub(crate) use spans::{KINDS, STATUSES, SpansTable};
 pub(crate) use text::{TextBuffer, Texts};
 
 /// A column of a table.

@@ -10,6 +10,7 @@
 //! | `ids` | which values are correlation ids |
 //! | [`inflate`] | bodies that came compressed, with a hard bound |
 //! | [`import`] | what other tools wrote: files in their formats |
+//! | [`export`] | rows as OTLP/JSON, the way back |
 //! | [`answer`] | what the sender is told |
 //! | [`sample`] | realistic requests from a seed, for benchmarks and tests |
 //!
@@ -31,6 +32,7 @@ mod weight;
 mod wire;
 
 pub mod answer;
+pub mod export;
 pub mod import;
 pub mod inflate;
 pub mod sample;

@@ -11,7 +11,7 @@ mod row;
 mod traces;
 mod walk;
 
-pub(crate) use any_value::{AnyValue, base64_text};
+pub(crate) use any_value::{AnyValue, base64_text, write_json_text};
 pub(crate) use context::Contexts;
 pub(crate) use keys::{KeyInfo, Keys, Place};
 pub(crate) use walk::{Request, Walk};

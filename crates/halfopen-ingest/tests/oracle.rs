@@ -10,6 +10,7 @@ mod render;
 #[path = "oracle/signals.rs"]
 mod signals;
 
+use halfopen_ingest::export::OtlpJson;
 use halfopen_ingest::{Arrival, Encoding, EvidenceBuilder, IngestSettings, Outcome, Signal};
 use halfopen_model::UnixNanos;
 use proptest::prelude::*;
@@ -44,6 +45,35 @@ fn decoded(signal: Signal, encoding: Encoding, body: &[u8]) -> (Outcome, Vec<Row
     (outcome, rows)
 }
 
+/// The rows of a request, written as OTLP/JSON and read again.
+fn round_trip(signal: Signal, encoding: Encoding, body: &[u8]) -> Vec<Row> {
+    let mut builder = EvidenceBuilder::new(IngestSettings::default());
+    let arrival = Arrival { sender: "127.0.0.1:9", at: UnixNanos(signals::ARRIVAL) };
+    builder.decode(signal, encoding, body, &arrival);
+    let mut lines = Vec::new();
+    for batch in builder.finish().iter().filter(|batch| batch.table == signal.table()) {
+        let writer = OtlpJson::of(batch.table).expect("OTLP has a form for it");
+        writer.write(&batch.rows, &mut lines);
+    }
+    let mut rows = Vec::new();
+    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        rows.extend(decoded(signal, Encoding::Json, line).1);
+    }
+    // Originals that OTLP has no place for travel as attributes of the item.
+    for attributes in rows.iter_mut().filter_map(|row| row.get_mut("attributes")) {
+        for scope in ["span.", "log.", "metric."] {
+            *attributes = attributes.replace(&format!("{scope}halfopen.raw."), "halfopen.raw.");
+        }
+    }
+    sorted(rows)
+}
+
+/// Rows in an order that does not depend on how they were grouped.
+fn sorted(mut rows: Vec<Row>) -> Vec<Row> {
+    rows.sort_by_cached_key(|row| format!("{row:?}"));
+    rows
+}
+
 fn check<R: Message + serde::Serialize>(signal: Signal, request: &R, expected: &[Row], lost: u64) {
     let bodies = [
         (Encoding::Protobuf, request.encode_to_vec()),
@@ -53,6 +83,11 @@ fn check<R: Message + serde::Serialize>(signal: Signal, request: &R, expected: &
         let (outcome, rows) = decoded(signal, encoding, &body);
         let shown = String::from_utf8_lossy(&body);
         assert_eq!(rows, expected, "{encoding:?}: {shown}");
+        let again = round_trip(signal, encoding, &body);
+        for (ours, theirs) in again.iter().zip(&sorted(rows)) {
+            assert_eq!(ours, theirs, "written and read again");
+        }
+        assert_eq!(again.len(), expected.len());
         let counts = (outcome.accepted, outcome.rejected, outcome.unreadable);
         assert_eq!(counts, (expected.len() as u64, lost, false), "{encoding:?}: {outcome:?}");
     }

@@ -131,7 +131,10 @@ impl RowAttributes {
     }
 }
 
+/// Before the name of the column in the key of an original that it could not hold.
+pub(crate) const RAW_PREFIX: &str = "halfopen.raw.";
+
 /// The key under which the map keeps the original of a fixed column.
 pub(crate) fn raw_key(column: &str) -> String {
-    format!("halfopen.raw.{column}")
+    format!("{RAW_PREFIX}{column}")
 }

@@ -264,7 +264,8 @@ fn write_json_special(kind: &str, write: impl FnOnce(&mut Vec<u8>), out: &mut Ve
     out.extend_from_slice(b"\"}");
 }
 
-fn write_json_text(text: &str, out: &mut Vec<u8>) {
+/// A text in quotes.
+pub(crate) fn write_json_text(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut plain = 0;
     for (position, byte) in text.bytes().enumerate() {

@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use halfopen_ingest::export::OtlpJson;
 use halfopen_model::{Table, TimeRange};
 use halfopen_serve::wire::{CheckV1, ExportV1, RebuiltV1, StatsV1};
 use halfopen_store::{Store, StoreConfig, StoreError};
@@ -18,7 +19,8 @@ const EXAMPLES: &str = "\
 Examples:
   halfopen store stats --data ./data
   halfopen store check --data ./data
-  halfopen store export --data ./data --table spans --since 1h --out spans.parquet";
+  halfopen store export --data ./data --table spans --since 1h --out spans.parquet
+  halfopen store export --data ./data --table logs --format otlp-json --out logs.jsonl";
 
 /// Flags of `store`.
 #[derive(Args, Debug)]
@@ -36,7 +38,7 @@ enum Act {
     Stats(FolderArgs),
     /// Read every byte, compare what can be compared; exit 1 when something is wrong
     Check(CheckArgs),
-    /// Rows of a table as one Parquet file
+    /// Rows of a table as one file: Parquet, or OTLP as the Collector writes it
     Export(ExportArgs),
 }
 
@@ -72,9 +74,23 @@ struct ExportArgs {
     #[command(flatten)]
     window: WindowArgs,
 
+    /// One Parquet file with every column, or lines of OTLP/JSON (spans, logs and metrics), which
+    /// a Collector and `halfopen import` read
+    #[arg(long, value_enum, default_value_t = Format::Parquet)]
+    format: Format,
+
     /// The file, which must not be there
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+}
+
+/// What an exported file holds.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum Format {
+    /// One Parquet file
+    Parquet,
+    /// An export request in each line
+    OtlpJson,
 }
 
 /// Does it.
@@ -205,9 +221,23 @@ async fn export(args: &ExportArgs, session: &mut Session) -> Result<Outcome, Fai
         let fact = format!("\"{}\" is there already", args.out.display());
         return Err(Failure::usage(fact).hint("name another file with --out"));
     }
+    let otlp = match args.format {
+        Format::Parquet => None,
+        Format::OtlpJson => {
+            let hint = "--format parquet takes every table";
+            let otlp = OtlpJson::of(args.table);
+            Some(otlp.map_err(|error| Failure::usage(error.to_string()).hint(hint))?)
+        }
+    };
     let folder = &args.folder.data;
     let store = open(folder, session).await?;
-    let exported = store.export(args.table, range, &args.out).await;
+    let exported = match otlp {
+        None => store.export(args.table, range, &args.out).await,
+        Some(otlp) => {
+            let form = move |rows: &_, out: &mut _| otlp.write(rows, out);
+            store.export_as(args.table, range, &args.out, form).await
+        }
+    };
     let answer = ExportV1::from(&exported.map_err(|error| failure(folder, &error))?);
     if session.terminal.is_json() {
         session.terminal.json(&answer)?;

@@ -105,3 +105,40 @@ fn a_file_of_no_known_format_is_a_usage_error_with_a_hint() {
     assert!(found.contains("could not read"), "{found}");
     assert!(found.ends_with("--- exit 3\n"), "{found}");
 }
+
+fn halfopen(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_halfopen"))
+        .args(arguments)
+        .env_remove("HALFOPEN_URL")
+        .stdin(Stdio::null())
+        .output()
+        .expect("it runs");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[test]
+fn what_is_exported_as_otlp_is_imported_as_it_was() {
+    let (files, folder) = (files(), tempfile::tempdir().expect("a folder"));
+    let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (data, lines, copy) = (path("data"), path("spans.jsonl"), path("copy"));
+    import(files.path(), &["--data", &data]);
+    let export = ["store", "export", "--data", &data, "--format", "otlp-json"];
+    let (code, told) = halfopen(&[&export[..], &["--out", &lines]].concat());
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.starts_with("3 rows of spans, "), "{told}");
+    // Where it came from nothing of it is new...
+    let again = import(Path::new(&lines), &["--data", &data]);
+    assert!(again.contains("spans                0 kept  3 there already"), "{again}");
+    // ...and elsewhere it is the same.
+    import(Path::new(&lines), &["--data", &copy]);
+    let rows = |data: &str| {
+        let sql = "select * from spans order by start_time, span_id";
+        halfopen(&["query", sql, "--data", data, "--json"])
+    };
+    assert_eq!(rows(&copy), rows(&data));
+
+    let (code, told) = halfopen(&[&export[..], &["--table", "ids", "--out", "x"]].concat());
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("OTLP has no form for rows of ids"), "{told}");
+}
