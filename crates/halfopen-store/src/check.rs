@@ -1,12 +1,10 @@
 //! Looks at everything in a folder, and makes a lost catalogue again.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use halfopen_model::Clock;
 
-use crate::catalogue::Catalogue;
 use crate::config::StoreConfig;
 use crate::crash::Crash;
 use crate::error::StoreError;
@@ -14,6 +12,7 @@ use crate::open;
 use crate::report::OpenReport;
 use crate::segment::Segment;
 use crate::segment::verify::verify;
+use crate::shared::Shared;
 
 mod rebuild;
 
@@ -51,10 +50,10 @@ pub struct Problem {
 /// Nothing is changed.
 ///
 /// # Errors
-/// When the folder is not there, is held by another process, or its catalogue cannot be read.
-pub async fn check(folder: &Path, clock: Arc<dyn Clock>) -> Result<CheckReport, StoreError> {
+/// When the folder of `config` is not there, is held by another process, or its catalogue cannot
+/// be read.
+pub async fn check(config: StoreConfig, clock: Arc<dyn Clock>) -> Result<CheckReport, StoreError> {
     let begin = Instant::now();
-    let config = StoreConfig::in_folder(folder);
     let opened = open::open(config, clock, true, Crash::default()).await?;
     let mut report = CheckReport {
         log_frames: opened.report.replayed_frames,
@@ -64,15 +63,15 @@ pub async fn check(folder: &Path, clock: Arc<dyn Clock>) -> Result<CheckReport, 
     let mut add = |file: &str, what: String| {
         report.problems.push(Problem { file: file.to_owned(), what });
     };
-    if let Some(what) = catalogue_problem(folder).await? {
-        add("catalogue.sqlite", what);
+    let shared = Arc::new(opened.shared);
+    if let Some(what) = catalogue_problem(&shared).await? {
+        add("catalogue", what);
     }
     if opened.report.damaged_frames > 0 || opened.report.torn_bytes > 0 {
         let OpenReport { damaged_frames, torn_bytes, .. } = &opened.report;
         let what = format!("{damaged_frames} damaged frames, {torn_bytes} bytes of a torn end");
         add("wal", what);
     }
-    let shared = Arc::new(opened.shared);
     let view = shared.view();
     for lost in view.lost.iter().flat_map(|list| list.iter()) {
         add(&lost.info.file, format!("{} rows are set aside: {}", lost.info.rows, lost.reason));
@@ -98,10 +97,9 @@ pub async fn check(folder: &Path, clock: Arc<dyn Clock>) -> Result<CheckReport, 
     Ok(report)
 }
 
-async fn catalogue_problem(folder: &Path) -> Result<Option<String>, StoreError> {
-    let path = folder.join("catalogue.sqlite");
-    if !path.exists() {
-        return Ok(Some("it is missing".to_owned()));
+async fn catalogue_problem(shared: &Shared) -> Result<Option<String>, StoreError> {
+    match &mut shared.keeping.lock().await.catalogue {
+        None => Ok(Some("it is missing".to_owned())),
+        Some(catalogue) => catalogue.problem().await,
     }
-    Catalogue::open_read_only(&path).await?.problem().await
 }

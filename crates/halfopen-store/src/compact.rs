@@ -19,6 +19,7 @@ use crate::catalogue::{Exchange, Reserved};
 use crate::counters::count;
 use crate::crash::CrashPoint;
 use crate::error::StoreError;
+use crate::exchange::{self, Made};
 use crate::folder::sync_folder;
 use crate::merges;
 use crate::remove;
@@ -49,6 +50,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let mut not_before = Instant::now();
     loop {
         tick.tick().await;
+        look_after_catalogue(&shared).await;
         let delay = Duration::from_secs(shared.config.query_seconds_max);
         remove::delete(&shared, delay).await;
         if Instant::now() < not_before {
@@ -62,6 +64,16 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             tracing::warn!(error = &error as &dyn std::error::Error, "segments were not merged");
             not_before = Instant::now() + RETRY;
         }
+    }
+}
+
+/// Whether the catalogue is in reach shows soon, also when nothing else asks.
+async fn look_after_catalogue(shared: &Shared) {
+    // Whoever is at it will see for itself.
+    if let Ok(mut keeping) = shared.keeping.try_lock()
+        && let Some(catalogue) = &mut keeping.catalogue
+    {
+        catalogue.look_after().await;
     }
 }
 
@@ -332,34 +344,32 @@ async fn commit(
         merges::write(&shared.folder, first.id, gone, come)?;
     }
     let gone: Vec<i64> = inputs.iter().map(|segment| segment.info.id).collect();
-    let mut keeping = shared.keeping.lock().await;
+    let keeping = shared.keeping.lock().await;
     let (snapshot, all_served) = {
         let state = shared.state();
         let served = |id: &i64| state.segments[table as usize].iter().any(|s| s.info.id == *id);
         (state.snapshot + 1, gone.iter().all(served))
     };
-    let mut committed = Err(StoreError::NotWritable("closed"));
-    if let Some(catalogue) = keeping.catalogue.as_mut().filter(|_| all_served) {
-        let exchange = Exchange {
-            gone: &gone,
-            come: &come,
-            unused: reserved.iter().map(|(id, _)| *id).collect(),
-            node: &shared.config.node,
-            now,
-            snapshot,
-            cuts: &[],
-        };
-        committed = catalogue.exchange(exchange).await;
-        if committed.is_err() && catalogue.has_snapshot(snapshot).await {
-            // The answer was lost behind the commit.
-            committed = Ok(());
-        }
-    }
-    if let Err(error) = committed {
+    if !all_served {
+        // An input was set aside meanwhile: what is left is planned again.
         drop(keeping);
         give_up(shared, reserved).await;
-        // An input was set aside meanwhile: what is left is planned again.
-        return if all_served { Err(error) } else { Ok(()) };
+        return Ok(());
+    }
+    let exchange = Exchange {
+        gone: &gone,
+        come: &come,
+        unused: reserved.iter().map(|(id, _)| *id).collect(),
+        node: &shared.config.node,
+        now,
+        snapshot,
+        cuts: &[],
+    };
+    let (made, _keeping) = exchange::make(shared, keeping, &exchange).await?;
+    if let Made::No(error) = made {
+        drop(_keeping);
+        give_up(shared, reserved).await;
+        return Err(error);
     }
     shared.crash.at(CrashPoint::CompactCommitted);
     let counters = &shared.counters;
@@ -384,6 +394,6 @@ fn serve(shared: &Shared, table: Table, gone: &[i64], come: Vec<SegmentInfo>, sn
         let list = Arc::make_mut(&mut state.segments[table as usize]);
         list.retain(|segment| !gone.contains(&segment.info.id));
         list.extend(come);
-        state.snapshot = snapshot;
+        state.snapshot = state.snapshot.max(snapshot);
     });
 }

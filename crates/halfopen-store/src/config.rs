@@ -1,5 +1,6 @@
 //! Settings of the store: where its folder is and where its bounds lie.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub struct StoreConfig {
     pub folder: PathBuf,
     /// The name of this node; segments carry it.
     pub node: String,
+    /// Where the catalogue is: a file of the folder, or a database of PostgreSQL.
+    pub catalogue: CatalogueUrl,
     /// Memory for rows that are not in a segment yet.
     pub hot_bytes_max: usize,
     /// Size of the write-ahead log on disk.
@@ -84,6 +87,7 @@ impl Default for StoreConfig {
         StoreConfig {
             folder: PathBuf::from("halfopen-data"),
             node: "node-1".to_owned(),
+            catalogue: CatalogueUrl::default(),
             hot_bytes_max: HOT_BYTES_MAX_DEFAULT,
             wal_bytes_max: WAL_BYTES_MAX_DEFAULT,
             seal_rows: SEAL_ROWS_DEFAULT,
@@ -117,6 +121,37 @@ impl StoreConfig {
             memory_bytes_max: self.query_memory_bytes_max,
             time_max: Duration::from_secs(self.query_seconds_max),
         }
+    }
+}
+
+/// Where the catalogue is: empty for a file of the data folder, else
+/// `postgres://USER@HOST:PORT/DATABASE`. It may hold a password and is never shown.
+#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(transparent)]
+pub struct CatalogueUrl(String);
+
+impl CatalogueUrl {
+    /// From the text of a setting.
+    pub fn new(url: impl Into<String>) -> CatalogueUrl {
+        CatalogueUrl(url.into())
+    }
+
+    /// The address of a server, where one is set.
+    pub(crate) fn url(&self) -> Option<&str> {
+        Some(self.0.as_str()).filter(|url| !url.is_empty())
+    }
+
+    /// Whether it is one that is known here.
+    pub(crate) fn is_known(&self) -> bool {
+        self.url()
+            .is_none_or(|url| url.starts_with("postgres://") || url.starts_with("postgresql://"))
+    }
+}
+
+impl fmt::Debug for CatalogueUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = if self.0.is_empty() { "file" } else { "server" };
+        formatter.debug_tuple("CatalogueUrl").field(&place).finish()
     }
 }
 

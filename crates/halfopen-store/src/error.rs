@@ -71,6 +71,25 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The catalogue is on a server, and nobody said on which.
+    #[error("the catalogue of the data folder \"{}\" is in PostgreSQL", folder.display())]
+    CatalogueElsewhere {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The database of the catalogue could not be used.
+    #[error("could not use the catalogue in PostgreSQL at {place}: {reason}")]
+    Database {
+        /// Host, port and name of the database.
+        place: String,
+        /// Why not, in words.
+        reason: String,
+        /// What to do about it.
+        hint: String,
+        /// What the server or the network said.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// A segment could not be written.
     #[error("could not write a segment of {table}")]
     Segment {
@@ -108,12 +127,23 @@ impl StoreError {
                 "name the folder of a server with --data, or ask a running one with --url"
                     .to_owned()
             }
+            StoreError::CatalogueElsewhere { .. } => {
+                "name the server in store.catalogue of the settings or in \
+                 HALFOPEN_STORE_CATALOGUE: postgres://USER@HOST:PORT/DATABASE"
+                    .to_owned()
+            }
+            StoreError::Database { hint, .. } => hint.clone(),
             StoreError::Setting { name, .. } => format!(
                 "set store.{name} in the configuration file, or HALFOPEN_STORE_{}",
                 name.to_uppercase()
             ),
             _ => return None,
         })
+    }
+
+    /// Whether the catalogue could not even be asked.
+    pub(crate) fn is_out_of_reach(&self) -> bool {
+        matches!(self, StoreError::Database { .. })
     }
 
     pub(crate) fn file(

@@ -4,6 +4,7 @@
 //! FORMAT             "halfopen store 2"
 //! LOCK               held by the process that has the folder open; says which
 //! catalogue.sqlite   segments, WAL position, snapshot
+//! CATALOGUE          instead of it: under which id a server knows the folder
 //! wal/               write-ahead log
 //! segments/TABLE/    Parquet files, and beside each a filter of its ids
 //! merges/            which segments a merge was made of, while those are there

@@ -20,6 +20,7 @@ mod counters;
 mod crash;
 pub mod crew;
 mod error;
+mod exchange;
 mod folder;
 mod gather;
 mod hot;
@@ -44,7 +45,7 @@ mod store;
 mod wal;
 
 pub use check::{CheckReport, Problem, RebuildReport, check, rebuild};
-pub use config::{QueryLimits, StoreConfig};
+pub use config::{CatalogueUrl, QueryLimits, StoreConfig};
 #[doc(hidden)]
 pub use crash::CrashPoint;
 pub use error::{QueryError, StoreError};

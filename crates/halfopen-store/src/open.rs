@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use halfopen_model::{Clock, Table};
 
-use crate::catalogue::{Catalogue, Content, State as SegmentState};
+use crate::catalogue::{self, Catalogue, Content, State as SegmentState};
 use crate::config::StoreConfig;
 use crate::crash::{Crash, CrashPoint};
 use crate::error::StoreError;
@@ -52,12 +52,7 @@ pub(crate) async fn open(
         false => Folder::create(&config.folder)?,
     };
     let mut report = OpenReport::default();
-    let path = folder.path("catalogue.sqlite");
-    let mut catalogue = match (read_only, path.exists()) {
-        (true, false) => None,
-        (true, true) => Some(Catalogue::open_read_only(&path).await?),
-        (false, _) => Some(Catalogue::open(&path).await?),
-    };
+    let mut catalogue = catalogue::open(&folder, &config, read_only).await?;
     if !read_only && folder.format()? < FORMAT {
         // The catalogue was upgraded when it was opened; everything else stays as it is.
         crash.at(CrashPoint::UpgradeHalf);
@@ -131,6 +126,11 @@ fn check(config: &StoreConfig) -> Result<(), StoreError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if config.node.is_empty() || !config.node.chars().all(plain) {
         return refuse("node", config.node.clone(), "it may hold letters, digits, - and _ only");
+    }
+    if !config.catalogue.is_known() {
+        // Not as it was written: it may hold a password.
+        let reason = "it takes postgres://USER@HOST:PORT/DATABASE, or nothing for a file";
+        return refuse("catalogue", "what it is".to_owned(), reason);
     }
     if config.hot_bytes_max < HOT_BYTES_MIN {
         return refuse(

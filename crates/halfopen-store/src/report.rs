@@ -189,6 +189,10 @@ pub struct StoreStats {
     pub damaged_rows: u64,
     /// Frames of the WAL that were set aside as damaged.
     pub damaged_frames: u64,
+    /// Whether the catalogue answered when it was asked last.
+    pub catalogue_up: bool,
+    /// How often the connection to it was lost.
+    pub catalogue_losses: u64,
     /// Merges of segments that were committed.
     pub compactions: u64,
     /// Merges that failed and will be tried again.

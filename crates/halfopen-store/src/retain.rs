@@ -13,6 +13,7 @@ use crate::catalogue::Exchange;
 use crate::config::StoreConfig;
 use crate::crash::CrashPoint;
 use crate::error::StoreError;
+use crate::exchange::{self, Made};
 use crate::remove;
 use crate::segment::Segment;
 use crate::shared::Shared;
@@ -129,7 +130,7 @@ async fn let_go(
     now: UnixNanos,
     reason: &'static str,
 ) -> Result<(), StoreError> {
-    let mut keeping = shared.keeping.lock().await;
+    let keeping = shared.keeping.lock().await;
     let (snapshot, mut cuts) = {
         let state = shared.state();
         (state.snapshot + 1, state.cuts)
@@ -140,9 +141,6 @@ async fn let_go(
         *cut = Some(before.with(segment));
     }
     let gone: Vec<i64> = segments.iter().map(|segment| segment.info.id).collect();
-    let Some(catalogue) = &mut keeping.catalogue else {
-        return Err(StoreError::NotWritable("closed"));
-    };
     let changed: Vec<(Table, Cut)> =
         Table::ALL.into_iter().filter_map(|table| Some((table, cuts[table as usize]?))).collect();
     let exchange = Exchange {
@@ -154,10 +152,8 @@ async fn let_go(
         snapshot,
         cuts: &changed,
     };
-    let changed = catalogue.exchange(exchange).await;
-    if let Err(error) = changed
-        && !catalogue.has_snapshot(snapshot).await
-    {
+    let (made, _keeping) = exchange::make(shared, keeping, &exchange).await?;
+    if let Made::No(error) = made {
         return Err(error);
     }
     shared.crash.at(CrashPoint::RetentionCommitted);
@@ -167,7 +163,7 @@ async fn let_go(
                 Arc::make_mut(list).retain(|segment| !gone.contains(&segment.info.id));
             }
         }
-        state.snapshot = snapshot;
+        state.snapshot = state.snapshot.max(snapshot);
         state.cuts = cuts;
     });
     remove::later(shared, segments);

@@ -151,8 +151,8 @@ async fn seal_generation(
     let committed = catalogue.commit(&segments, &shared.config.node, sequence, snapshot).await;
     if let Err(error) = committed {
         // The answer may have been lost behind the commit: only the catalogue itself knows.
-        let content = catalogue.content().await;
-        if !content.is_ok_and(|content| content.wal_sealed >= sequence) {
+        let sealed = catalogue.wal_sealed().await;
+        if !sealed.is_ok_and(|sealed| sealed >= sequence) {
             keeping.pending = Some(segments);
             return Err(error);
         }
@@ -165,7 +165,7 @@ async fn seal_generation(
     let served: Vec<_> = served.collect();
     shared.change(|state| {
         state.sealing = None;
-        state.snapshot = snapshot;
+        state.snapshot = state.snapshot.max(snapshot);
         state.sealed = sequence;
         for segment in served {
             let list = &mut state.segments[segment.info.table as usize];

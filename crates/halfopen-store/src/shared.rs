@@ -12,7 +12,7 @@ use halfopen_model::port::Refusal;
 use halfopen_model::{Clock, Table};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Reach};
 use crate::config::StoreConfig;
 use crate::counters::{Counters, count};
 use crate::crash::Crash;
@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) remaking: AtomicBool,
     pub(crate) seal_wanted: Notify,
     pub(crate) keeping: AsyncMutex<Keeping>,
+    /// Whether the catalogue is in reach.
+    pub(crate) catalogue_reach: Arc<Reach>,
     /// Memory that the seal under way needs beside rows and sorting.
     pub(crate) sealing_bytes: AtomicUsize,
     pub(crate) sql: std::sync::OnceLock<crate::sql::session::Base>,
@@ -131,6 +133,7 @@ pub(crate) struct Parts {
 impl Shared {
     pub(crate) fn new(parts: Parts) -> Shared {
         let hot_bytes = parts.state.active.bytes;
+        let catalogue_reach = parts.keeping.catalogue.as_ref().map(Catalogue::reach);
         Shared {
             config: parts.config,
             clock: parts.clock,
@@ -148,6 +151,7 @@ impl Shared {
             remaking: AtomicBool::new(false),
             seal_wanted: Notify::new(),
             keeping: AsyncMutex::new(parts.keeping),
+            catalogue_reach: catalogue_reach.unwrap_or_default(),
             sealing_bytes: AtomicUsize::new(0),
             sql: std::sync::OnceLock::new(),
             state: RwLock::new(parts.state),

@@ -64,6 +64,8 @@ pub(crate) fn stats(shared: &Shared) -> StoreStats {
         damaged_segments: lost().count() as u64,
         damaged_rows: lost().map(|lost| lost.info.rows).sum(),
         damaged_frames: read(&counters.damaged_frames),
+        catalogue_up: shared.catalogue_reach.is_up(),
+        catalogue_losses: shared.catalogue_reach.losses(),
         compactions: read(&counters.compactions),
         compaction_failures: read(&counters.compaction_failures),
         compacted_rows: read(&counters.compacted_rows),

@@ -10,7 +10,7 @@ use halfopen_serve::config::{Config, Environment, Overrides};
 use halfopen_serve::desk::{Blame, ChangesAsk, Desk, DeskError, MapAsk, WhyAsk};
 use halfopen_serve::reported;
 use halfopen_serve::wire::{ChangesV1, FindV1, MapV1, QueryV1, TraceReplyV1, WhyV1};
-use halfopen_store::{Store, StoreConfig, StoreError};
+use halfopen_store::{Store, StoreError};
 use serde_json::Value;
 
 use crate::cli::SourceArgs;
@@ -189,7 +189,8 @@ async fn tell_folder(
         let failure = error.detail.into_iter().fold(Failure::usage(error.fact), Failure::detail);
         error.hint.into_iter().fold(failure, Failure::hint)
     })?;
-    let opened = Store::open(StoreConfig::in_folder(folder), Arc::clone(&session.clock)).await;
+    let settings = settings_for(folder)?.store;
+    let opened = Store::open(settings, Arc::clone(&session.clock)).await;
     let (store, report) = opened.map_err(|error| not_opened(folder, &error))?;
     for note in &report.notes {
         session.terminal.note(note);
@@ -218,12 +219,20 @@ fn not_opened(folder: &Path, error: &StoreError) -> Failure {
     }
 }
 
-async fn open_folder(folder: &Path, session: &mut Session) -> Result<Source, Failure> {
-    // The same settings, and so the same bounds, as for a server on this machine.
+/// The same settings, and so the same bounds and the same place of the catalogue, as for a server
+/// on this machine.
+///
+/// # Errors
+/// When they do not read.
+pub(crate) fn settings_for(folder: &Path) -> Result<Config, Failure> {
     let mut overrides = Overrides::default();
     overrides.set("store", "folder", folder.display().to_string());
     let config = Config::load(None, &Environment::of_process(), &overrides);
-    let config = config.map_err(|error| crate::verb::serve::of_config(&error))?;
+    config.map_err(|error| crate::verb::serve::of_config(&error))
+}
+
+async fn open_folder(folder: &Path, session: &mut Session) -> Result<Source, Failure> {
+    let config = settings_for(folder)?;
     let settings = config.desk();
     let opened = Store::open_read_only(config.store, Arc::clone(&session.clock)).await;
     let (store, report) = opened.map_err(|error| not_opened(folder, &error))?;

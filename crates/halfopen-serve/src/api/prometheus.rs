@@ -150,6 +150,9 @@ fn store(page: &mut Page, stats: &StoreStats) {
     page.counter("wal_failures_total", "Times the disk did not take it.", stats.wal_failures);
     page.counter("seals_total", "Times rows were moved into segments.", stats.seals);
     page.counter("seal_failures_total", "Times that failed.", stats.seal_failures);
+    page.gauge("catalogue_up", "1 while the catalogue answers.", u64::from(stats.catalogue_up));
+    let losses = stats.catalogue_losses;
+    page.counter("catalogue_losses_total", "Times the connection to it was lost.", losses);
     page.counter("compactions_total", "Merges of segments.", stats.compactions);
     page.counter("compaction_failures_total", "Those that failed.", stats.compaction_failures);
     page.counter("compacted_rows_total", "Rows read for them.", stats.compacted_rows);

@@ -1,3 +1,5 @@
+use halfopen_model::{TimeRange, TraceId};
+
 use super::*;
 
 fn segment(id: i64) -> SegmentInfo {

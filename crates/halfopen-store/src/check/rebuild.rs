@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
 
 use halfopen_model::{Table, UnixNanos};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::catalogue::Catalogue;
+use crate::catalogue::Making;
+use crate::config::StoreConfig;
 use crate::error::StoreError;
 use crate::folder::{FORMAT, Folder};
 use crate::hot::time_range;
@@ -29,12 +29,13 @@ pub struct RebuildReport {
     pub left_out: Vec<(String, String)>,
 }
 
-/// Makes the catalogue of a folder again. What was there of it is kept in `damaged/`.
+/// Makes the catalogue of the folder of `config` again, in the place that the settings name. What
+/// was there of it as a file is kept in `damaged/`, a schema of a server stays as it is.
 ///
 /// # Errors
 /// When another process holds the folder, or it cannot be read or written.
-pub async fn rebuild(folder: &Path) -> Result<RebuildReport, StoreError> {
-    let (folder, _lock) = Folder::existing(folder)?;
+pub async fn rebuild(config: &StoreConfig) -> Result<RebuildReport, StoreError> {
+    let (folder, _lock) = Folder::existing(&config.folder)?;
     if folder.format()? < FORMAT {
         folder.upgraded()?;
     }
@@ -43,16 +44,8 @@ pub async fn rebuild(folder: &Path) -> Result<RebuildReport, StoreError> {
         let reading = tokio::task::spawn_blocking(move || read_all(&Folder::at(&path)));
         reading.await.map_err(|_| StoreError::Gone { thread: "reader of segments" })??
     };
-    for name in ["catalogue.sqlite", "catalogue.sqlite-wal", "catalogue.sqlite-shm"] {
-        let path = folder.path(name);
-        if path.exists() {
-            folder.set_aside(&path).map_err(StoreError::file("set aside", &path))?;
-        }
-    }
-    // Under another name until it is whole: a crash leaves no half of a catalogue.
-    let unfinished = folder.path("catalogue.new");
-    let _ = fs::remove_file(&unfinished);
-    let mut catalogue = Catalogue::open(&unfinished).await?;
+    // Not the catalogue of the folder until it is whole: a crash leaves no half of one.
+    let mut making = Making::begin(&folder, config).await?;
     let mut report = RebuildReport::default();
     let mut infos = Vec::new();
     for (file, read) in found {
@@ -68,12 +61,9 @@ pub async fn rebuild(folder: &Path) -> Result<RebuildReport, StoreError> {
     infos.sort_by_key(|(info, _)| (info.sealed_at, info.file.clone()));
     for (number, (info, node)) in infos.into_iter().enumerate() {
         let info = SegmentInfo { id: number as i64 + 1, ..info };
-        catalogue.commit(&[info], &node, sealed, number as u64 + 1).await?;
+        making.catalogue.commit(&[info], &node, sealed, number as u64 + 1).await?;
     }
-    catalogue.close().await?;
-    let path = folder.path("catalogue.sqlite");
-    fs::rename(&unfinished, &path).map_err(StoreError::file("name", &path))?;
-    crate::folder::sync_folder(&folder.path(""))?;
+    making.finish(&folder).await?.close().await?;
     Ok(report)
 }
 

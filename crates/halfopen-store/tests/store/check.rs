@@ -8,10 +8,12 @@ use halfopen_model::port::WriteEvidence;
 use halfopen_model::{Table, TimeRange, UnixNanos};
 use halfopen_store::{CheckReport, Store, check, rebuild};
 
-use crate::support::{NOW, all, clock, full, number, open, put, shown, spans};
+use crate::support::{
+    NOW, all, catalogue, change_catalogue, clock, config, full, number, open, put, shown, spans,
+};
 
 async fn look(folder: &Path) -> CheckReport {
-    check(folder, clock()).await.expect("a folder that opens")
+    check(config(folder), clock()).await.expect("a folder that opens")
 }
 
 /// Sealed, merged, sealed since, and in the log.
@@ -78,8 +80,11 @@ async fn a_lost_catalogue_is_made_again_with_nothing_twice() {
     assert_eq!(store.stats().leaving_files, 27);
     store.close(Duration::ZERO).await;
     drop(store);
-    fs::remove_file(folder.path().join("catalogue.sqlite")).expect("a file");
-    let report = rebuild(folder.path()).await.expect("segments that read");
+    match catalogue() {
+        None => fs::remove_file(folder.path().join("catalogue.sqlite")).expect("a file"),
+        Some(_) => change_catalogue(folder.path(), "DROP TABLE segments, numbers, cuts").await,
+    }
+    let report = rebuild(&config(folder.path())).await.expect("segments that read");
     assert_eq!((report.segments, report.rows, report.left_out.len()), (10, 9 * 300 + 500, 27));
     let (store, opened) = open(folder.path()).await;
     assert_eq!(opened.replayed_rows, 200, "{opened}");

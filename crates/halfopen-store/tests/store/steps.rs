@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use halfopen_model::Table;
 use halfopen_store::{CrashPoint, Store, StoreConfig};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection};
 
 use crate::compact::shifted;
-use crate::support::{NOW, TestClock, all, config, number, open, put, shown, spans};
+use crate::support::{
+    NOW, TestClock, all, change_catalogue, config, number, open, put, shown, spans,
+};
 
 /// Says to the child where to write, and at which moment it ends.
 const CHILD: &str = "HALFOPEN_TEST_STEP_CHILD";
@@ -63,14 +63,11 @@ fn run_to(folder: &Path, point: usize) {
 
 /// A catalogue and a folder as version 1 left them.
 async fn make_old(folder: &Path) {
-    let path = folder.join("catalogue.sqlite");
-    let mut old = SqliteConnectOptions::new().filename(path).connect().await.expect("a catalogue");
     let back = "ALTER TABLE segments DROP COLUMN level;
         ALTER TABLE segments DROP COLUMN removed_at;
         DROP TABLE cuts;
         UPDATE numbers SET value = 1 WHERE name = 'version'";
-    sqlx::raw_sql(back).execute(&mut old).await.expect("statements");
-    old.close().await.expect("a catalogue that closes");
+    change_catalogue(folder, back).await;
     fs::write(folder.join("FORMAT"), "halfopen store 1\n").expect("a file");
 }
 

@@ -11,7 +11,10 @@ use arrow::datatypes::*;
 use halfopen_model::port::{ReadEvidence, Scan, WriteEvidence, Written};
 use halfopen_model::schema::schema;
 use halfopen_model::{Batch, Clock, Fingerprint, Table, TimeRange, TraceId, UnixNanos};
-use halfopen_store::{OpenReport, QueryLimits, Store, StoreConfig};
+use halfopen_store::{CatalogueUrl, OpenReport, QueryLimits, Store, StoreConfig};
+use sqlx::postgres::PgConnection;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 /// 2026-11-20T14:30:00Z
 pub const NOW: i64 = 1_795_185_000_000_000_000;
@@ -219,9 +222,38 @@ pub fn shown(batches: &[RecordBatch]) -> Vec<String> {
     lines
 }
 
+/// Where the catalogue is while all tests run once more with one in PostgreSQL.
+pub const CATALOGUE: &str = "HALFOPEN_TEST_CATALOGUE";
+
+/// The address of the server with the catalogues; none where they are files.
+pub fn catalogue() -> Option<String> {
+    std::env::var(CATALOGUE).ok()
+}
+
 /// Settings under which nothing is sealed or merged unless asked for.
 pub fn config(folder: &Path) -> StoreConfig {
-    StoreConfig { seal_after_s: 100_000, compact: false, ..StoreConfig::in_folder(folder) }
+    StoreConfig {
+        seal_after_s: 100_000,
+        compact: false,
+        catalogue: CatalogueUrl::new(catalogue().unwrap_or_default()),
+        ..StoreConfig::in_folder(folder)
+    }
+}
+
+/// Runs statements on the catalogue of a folder that nobody holds.
+pub async fn change_catalogue(folder: &Path, sql: &'static str) {
+    let Some(url) = catalogue() else {
+        let options = SqliteConnectOptions::new().filename(folder.join("catalogue.sqlite"));
+        let mut file = options.connect().await.expect("a catalogue");
+        sqlx::raw_sql(sql).execute(&mut file).await.expect("statements");
+        return file.close().await.expect("a catalogue that closes");
+    };
+    let place = std::fs::read_to_string(folder.join("CATALOGUE")).expect("a file");
+    let id = place.trim().rsplit(' ').next().expect("an id");
+    let mut server = PgConnection::connect(&url).await.expect("a server");
+    let all = format!("SET search_path = halfopen_{id}; {sql}");
+    sqlx::raw_sql(AssertSqlSafe(all)).execute(&mut server).await.expect("statements");
+    server.close().await.expect("a connection that closes");
 }
 
 pub async fn open(folder: &Path) -> (Store, OpenReport) {

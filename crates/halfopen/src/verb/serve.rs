@@ -30,7 +30,8 @@ const EXIT_INTERRUPTED: i32 = 130;
 #[derive(Args, Debug)]
 #[command(before_help = EXAMPLES)]
 pub struct ServeArgs {
-    /// Keep evidence in this folder [default: halfopen in the user's data home]
+    /// Keep evidence in this folder [default: halfopen in the user's data home]; its catalogue
+    /// may be in PostgreSQL: set store.catalogue, see docs/store.md
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 

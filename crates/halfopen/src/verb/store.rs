@@ -8,10 +8,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use halfopen_ingest::export::OtlpJson;
 use halfopen_model::{Table, TimeRange};
 use halfopen_serve::wire::{CheckV1, ExportV1, RebuiltV1, StatsV1};
-use halfopen_store::{Store, StoreConfig, StoreError};
+use halfopen_store::{Store, StoreError};
 
 use crate::cli::WindowArgs;
 use crate::show::text::{clean, count, padded, plural, right};
+use crate::source::settings_for;
 use crate::terminal::STRONG;
 use crate::{Failure, Outcome, Session};
 
@@ -112,7 +113,7 @@ fn failure(folder: &Path, error: &StoreError) -> Failure {
 }
 
 async fn open(folder: &Path, session: &mut Session) -> Result<Store, Failure> {
-    let config = StoreConfig::in_folder(folder);
+    let config = settings_for(folder)?.store;
     let opened = Store::open_read_only(config, Arc::clone(&session.clock)).await;
     let (store, report) = opened.map_err(|error| failure(folder, &error))?;
     for note in &report.notes {
@@ -174,12 +175,13 @@ fn show<const N: usize>(session: &mut Session, lines: &[[String; N]]) -> Result<
 
 async fn check(args: &CheckArgs, session: &mut Session) -> Result<Outcome, Failure> {
     let folder = &args.folder.data;
+    let config = settings_for(folder)?.store;
     let rebuilt = match args.rebuild {
-        true => Some(halfopen_store::rebuild(folder).await),
+        true => Some(halfopen_store::rebuild(&config).await),
         false => None,
     };
     let rebuilt = rebuilt.transpose().map_err(|error| failure(folder, &error))?;
-    let report = halfopen_store::check(folder, Arc::clone(&session.clock)).await;
+    let report = halfopen_store::check(config, Arc::clone(&session.clock)).await;
     let report = report.map_err(|error| match error {
         StoreError::Catalogue { .. } => failure(folder, &error)
             .hint("--rebuild makes it again from what the segments say about themselves"),

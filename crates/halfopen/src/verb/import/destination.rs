@@ -6,11 +6,11 @@ use std::time::Duration;
 use halfopen_ingest::IngestSettings;
 use halfopen_ingest::import::Group;
 use halfopen_serve::import::{ImportSession, Taken};
-use halfopen_store::{Store, StoreConfig};
+use halfopen_store::Store;
 
 use super::sources::Source;
 use crate::cli::SourceArgs;
-use crate::source::{Remote, remote};
+use crate::source::{Remote, remote, settings_for};
 use crate::{Failure, Session};
 
 /// How long closing may take: all rows are moved into segments.
@@ -42,7 +42,8 @@ impl Destination {
             return Ok(Destination::Server(Box::new(remote(args, session)?), name));
         };
         session.terminal.ask_again_with("--data", &folder.to_string_lossy());
-        let opened = Store::open(StoreConfig::in_folder(folder), Arc::clone(&session.clock)).await;
+        let settings = settings_for(folder)?.store;
+        let opened = Store::open(settings, Arc::clone(&session.clock)).await;
         let (store, report) = opened.map_err(|error| {
             let fact = format!("could not open \"{}\"", folder.display());
             let hint = error.hint();
