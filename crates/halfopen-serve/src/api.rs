@@ -1,7 +1,7 @@
 //! The HTTP API: health, metrics, questions, and changes that others report.
 //!
-//! **Invariant:** only loopback names are answered (`Host`, `Origin`): a page from elsewhere can
-//! neither read nor write evidence through a browser.
+//! **Invariant:** without tokens only loopback names are answered (`Host`, `Origin`): a page from
+//! elsewhere can neither read nor write evidence through a browser.
 //!
 //! **Invariant:** questions are bounded in size, time and number.
 
@@ -19,7 +19,7 @@ use bytes::Bytes;
 use halfopen_ingest::IngestSettings;
 use halfopen_model::{Batch, Clock, UnixNanos};
 use halfopen_store::Store;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
@@ -27,6 +27,8 @@ use tower::ServiceExt;
 use crate::body::{self, BodyBudget, BodyError, Framing};
 use crate::config::ServeConfig;
 use crate::desk::Desk;
+use crate::guard::audit::Port;
+use crate::guard::{Denied, Guard, Scope};
 use crate::intake::{Intake, NotTaken};
 use crate::life::Addresses;
 use crate::listen::{Handler, Phase};
@@ -41,6 +43,7 @@ pub(crate) mod origin;
 mod page;
 mod prometheus;
 mod questions;
+mod refusals;
 
 pub(crate) use changes::CHANGES_MAX;
 use error::ApiError;
@@ -64,6 +67,7 @@ pub(crate) struct Api {
     pub(crate) budget: BodyBudget,
     pub(crate) addresses: Addresses,
     pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) guard: Arc<Guard>,
     questions: Semaphore,
     imports: imports::Imports,
     ingest: IngestSettings,
@@ -80,12 +84,14 @@ pub(crate) struct Parts {
     pub(crate) budget: BodyBudget,
     pub(crate) addresses: Addresses,
     pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) guard: Arc<Guard>,
     pub(crate) ingest: IngestSettings,
 }
 
 impl Api {
     pub(crate) fn new(parts: Parts, limits: ServeConfig) -> Arc<Api> {
-        let Parts { store, desk, intake, meter, clock, budget, addresses, phase, ingest } = parts;
+        let Parts { store, desk, intake, meter, clock, .. } = parts;
+        let Parts { budget, addresses, phase, guard, ingest, .. } = parts;
         let questions = Semaphore::new(limits.questions_max);
         Arc::new(Api {
             store,
@@ -96,6 +102,7 @@ impl Api {
             budget,
             addresses,
             phase,
+            guard,
             questions,
             imports: imports::Imports::default(),
             ingest,
@@ -125,8 +132,9 @@ impl Api {
         request: Request,
     ) -> Result<Bytes, ApiError> {
         let time_max = self.limits.body_max();
+        let budget = self.budget.of(request.extensions());
         let body = request.into_body();
-        let held = body::read(body, Framing::Plain, bytes_max, time_max, &self.budget).await;
+        let held = body::read(body, Framing::Plain, bytes_max, time_max, &budget).await;
         held.map(|held| held.bytes.clone()).map_err(|error| match error {
             BodyError::TooLarge { limit } => {
                 let fact = format!("the request is larger than {limit} bytes");
@@ -134,6 +142,7 @@ impl Api {
                     .hint(format!("raise {setting}, or send less at a time"))
             }
             BodyError::NoRoom => busy("too much is being received"),
+            BodyError::Share => busy(error.to_string()),
             BodyError::Slow { .. } => ApiError::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
             BodyError::Broken(_) => ApiError::wrong(error.to_string()),
         })
@@ -173,18 +182,21 @@ fn busy(fact: impl Into<String>) -> ApiError {
 pub(crate) struct ApiPort {
     router: Router,
     time_max: Duration,
+    has_tokens: bool,
 }
 
 impl ApiPort {
     pub(crate) fn new(api: Arc<Api>) -> ApiPort {
         // A question has its own bound; this one is for everything around it.
         let time_max = api.limits.question_max() + api.limits.body_max();
+        let has_tokens = api.guard.has_tokens();
         let router = Router::new()
             .route("/", get(root))
             .route("/healthz", get(health))
             .route("/readyz", get(ready))
             .route("/metrics", get(metrics))
             .route("/api/v1/status", get(status))
+            .route("/api/v1/refusals", get(refusals::list))
             .route("/api/v1/changes", post(take_changes).get(questions::changes))
             .route("/api/v1/import", post(imports::take))
             .route("/api/v1/query", post(questions::query))
@@ -196,15 +208,39 @@ impl ApiPort {
             .method_not_allowed_fallback(wrong_method)
             .fallback(nowhere)
             .with_state(api);
-        ApiPort { router, time_max }
+        ApiPort { router, time_max, has_tokens }
+    }
+}
+
+/// What a request needs. What is not listed here is for the operator alone unless it only reads,
+/// so that a new route is not open by mistake.
+fn need(method: &Method, path: &str) -> Option<Scope> {
+    match (method, path) {
+        (_, "/healthz" | "/readyz") => None,
+        (_, "/api/v1/refusals") => Some(Scope::Admin),
+        (&Method::POST, "/api/v1/changes" | "/api/v1/import") => Some(Scope::Write),
+        (&Method::POST, "/api/v1/query") => Some(Scope::Read),
+        (&Method::GET | &Method::HEAD, _) => Some(Scope::Read),
+        _ => Some(Scope::Admin),
     }
 }
 
 impl Handler for ApiPort {
+    const PORT: Port = Port::Http;
+
+    fn need(request: &http::Request<Incoming>) -> Option<Scope> {
+        need(request.method(), request.uri().path())
+    }
+
+    fn refuse(&self, _: &http::Request<Incoming>, denied: &Denied) -> Response {
+        ApiError::new(denied.status(), denied.fact()).hint(denied.hint()).into_response()
+    }
+
     async fn handle(&self, request: http::Request<Incoming>, _: SocketAddr) -> Response {
         let foreign = origin::foreign_host(request.uri(), request.headers())
             .or_else(|| origin::foreign_origin(request.headers()));
-        if let Some(foreign) = foreign {
+        if let Some(foreign) = foreign.filter(|_| !self.has_tokens) {
+            origin::refused(request.extensions());
             return ApiError::new(StatusCode::FORBIDDEN, format!("{foreign} is not this machine"))
                 .detail("requests that a web page of another machine may have caused are refused")
                 .hint("use http://127.0.0.1 or http://localhost")
@@ -262,7 +298,7 @@ async fn metrics(State(api): State<Arc<Api>>) -> Response {
         memory_bytes: crate::life::memory_bytes(),
         ready: api.is_ready(),
     };
-    let page = prometheus::page(&api.meter, &now);
+    let page = prometheus::page(&api.meter, &api.guard, &now);
     text("text/plain; version=0.0.4; charset=utf-8", page)
 }
 
@@ -298,4 +334,28 @@ async fn wrong_method(request: Request) -> ApiError {
 async fn nowhere(request: Request) -> ApiError {
     let fact = format!("there is nothing at {}", request.uri().path());
     ApiError::new(StatusCode::NOT_FOUND, fact).hint("GET / lists what there is")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_thought_of_is_not_open() {
+        let cases = [
+            (Method::GET, "/healthz", None),
+            (Method::GET, "/", Some(Scope::Read)),
+            (Method::GET, "/metrics", Some(Scope::Read)),
+            (Method::POST, "/api/v1/query", Some(Scope::Read)),
+            (Method::POST, "/api/v1/changes", Some(Scope::Write)),
+            (Method::GET, "/api/v1/changes", Some(Scope::Read)),
+            (Method::GET, "/api/v1/refusals", Some(Scope::Admin)),
+            (Method::DELETE, "/api/v1/changes", Some(Scope::Admin)),
+            (Method::POST, "/api/v1/added/later", Some(Scope::Admin)),
+            (Method::POST, "/api/v1/query/", Some(Scope::Admin)),
+        ];
+        for (method, path, expected) in cases {
+            assert_eq!(need(&method, path), expected, "{method} {path}");
+        }
+    }
 }

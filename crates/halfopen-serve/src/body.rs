@@ -1,6 +1,7 @@
 //! Reading the body of a request: bounded in size, in time, and in what all bodies together hold.
 //!
-//! **Invariant:** bytes of a body are in memory only while a permit for as many is held.
+//! **Invariant:** bytes of a body are in memory only while a permit for as many is held, of all
+//! bodies and of those of its sender.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,11 @@ use bytes::{Buf, Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::guard::Caller;
+use crate::guard::audit::Reason;
+use crate::guard::limits::Sender;
 
 /// The header in front of a gRPC message: a flag and four bytes of length.
 pub(crate) const GRPC_HEADER_BYTES: usize = 5;
@@ -17,16 +23,26 @@ pub(crate) const GRPC_HEADER_BYTES: usize = 5;
 /// while it writes sees a broken pipe in place of the answer.
 const DRAIN_BYTES_MAX: usize = 64 << 20;
 
-/// What all bodies together may hold.
+/// A body that nobody may send is read up to here and for so long, for the same reason.
+const DISCARD_BYTES_MAX: usize = 1 << 20;
+const DISCARD_MAX: Duration = Duration::from_secs(2);
+
+/// What all bodies together may hold, and whose body it is.
 #[derive(Clone, Debug)]
 pub(crate) struct BodyBudget {
     permits: Arc<Semaphore>,
     bytes_max: usize,
+    caller: Option<Arc<Caller>>,
 }
 
 impl BodyBudget {
     pub(crate) fn new(bytes_max: usize) -> BodyBudget {
-        BodyBudget { permits: Arc::new(Semaphore::new(bytes_max)), bytes_max }
+        BodyBudget { permits: Arc::new(Semaphore::new(bytes_max)), bytes_max, caller: None }
+    }
+
+    /// The same room, for the body of one request.
+    pub(crate) fn of(&self, extensions: &http::Extensions) -> BodyBudget {
+        BodyBudget { caller: extensions.get().cloned(), ..self.clone() }
     }
 
     /// Bytes held at the moment.
@@ -34,10 +50,67 @@ impl BodyBudget {
         self.bytes_max.saturating_sub(self.permits.available_permits())
     }
 
-    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, BodyError> {
-        let count = u32::try_from(bytes).map_err(|_| BodyError::NoRoom)?;
+    fn take(&self, bytes: usize) -> Result<Room, BodyError> {
+        let sender = self.sender().cloned();
+        if sender.as_ref().is_some_and(|sender| !sender.hold(bytes)) {
+            self.refused(Reason::Bodies);
+            return Err(BodyError::Share);
+        }
+        let count = u32::try_from(bytes).ok();
         let permits = Arc::clone(&self.permits);
-        permits.try_acquire_many_owned(count).map_err(|_| BodyError::NoRoom)
+        match count.and_then(|count| permits.try_acquire_many_owned(count).ok()) {
+            Some(permit) => Ok(Room { permit, sender }),
+            None => {
+                sender.inspect(|sender| sender.release(bytes));
+                Err(BodyError::NoRoom)
+            }
+        }
+    }
+
+    fn sender(&self) -> Option<&Arc<Sender>> {
+        self.caller.as_ref()?.sender()
+    }
+
+    fn charge(&self, bytes: usize) {
+        if let Some(sender) = self.sender() {
+            sender.charge(bytes, Instant::now());
+        }
+    }
+
+    fn refused(&self, reason: Reason) {
+        if let Some(caller) = &self.caller {
+            caller.refused(reason);
+        }
+    }
+}
+
+/// Room for bytes in memory.
+#[derive(Debug)]
+struct Room {
+    permit: OwnedSemaphorePermit,
+    sender: Option<Arc<Sender>>,
+}
+
+impl Room {
+    fn bytes(&self) -> usize {
+        self.permit.num_permits()
+    }
+
+    /// More of the same sender.
+    fn add(&mut self, mut more: Room) {
+        if let Some(permit) = more.permit.split(more.bytes()) {
+            self.permit.merge(permit);
+        }
+        // Its bytes are given back together with ours.
+        more.sender = None;
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if let Some(sender) = &self.sender {
+            sender.release(self.bytes());
+        }
     }
 }
 
@@ -45,7 +118,7 @@ impl BodyBudget {
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) bytes: Bytes,
-    _permit: OwnedSemaphorePermit,
+    _room: Room,
 }
 
 impl Held {
@@ -63,6 +136,8 @@ pub(crate) enum BodyError {
     TooLarge { limit: usize },
     #[error("the bodies that are being received fill their bound")]
     NoRoom,
+    #[error("the bodies of this sender fill the part that one sender may fill")]
+    Share,
     #[error("the body did not arrive within {seconds} s")]
     Slow { seconds: u64 },
     #[error("the body broke off: {0}")]
@@ -92,7 +167,18 @@ where
 {
     let reading = read_or_drain(body, framing, bytes_max, budget);
     let slow = BodyError::Slow { seconds: time_max.as_secs() };
-    tokio::time::timeout(time_max, reading).await.unwrap_or(Err(slow))
+    tokio::time::timeout(time_max, reading).await.unwrap_or_else(|_| {
+        budget.refused(Reason::SlowBody);
+        Err(slow)
+    })
+}
+
+/// Reads a body that is not wanted, within tight bounds.
+pub(crate) async fn discard<B>(mut body: B)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let _ = tokio::time::timeout(DISCARD_MAX, drain(&mut body, DISCARD_BYTES_MAX, |_| ())).await;
 }
 
 async fn read_or_drain<B>(
@@ -106,8 +192,8 @@ where
     B::Error: std::fmt::Display,
 {
     match collect(&mut body, framing, bytes_max, budget).await {
-        Err(refused @ (BodyError::TooLarge { .. } | BodyError::NoRoom)) => {
-            drain(&mut body).await;
+        Err(refused @ (BodyError::TooLarge { .. } | BodyError::NoRoom | BodyError::Share)) => {
+            drain(&mut body, DRAIN_BYTES_MAX, |bytes| budget.charge(bytes)).await;
             Err(refused)
         }
         other => other,
@@ -124,7 +210,7 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
-    let mut permit = budget.take(0)?;
+    let mut room = budget.take(0)?;
     let mut expected = body.size_hint().exact().map(|bytes| bytes as usize);
     let mut whole = BytesMut::new();
     let mut only: Option<Bytes> = None;
@@ -135,13 +221,14 @@ where
         let Some(frame) = body.frame().await else { break };
         let frame = frame.map_err(|error| BodyError::Broken(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
+        budget.charge(data.len());
         let length = whole.len() + only.as_ref().map_or(0, Bytes::len) + data.len();
         if length > bytes_max {
             return Err(BodyError::TooLarge { limit: bytes_max });
         }
         let wanted = length.max(expected.filter(|bytes| *bytes <= bytes_max).unwrap_or(0));
-        if wanted > permit.num_permits() {
-            permit.merge(budget.take(wanted - permit.num_permits())?);
+        if wanted > room.bytes() {
+            room.add(budget.take(wanted - room.bytes())?);
         }
         if only.is_none() && whole.is_empty() {
             only = Some(data);
@@ -155,7 +242,7 @@ where
         }
     }
     let bytes = only.unwrap_or_else(|| whole.freeze());
-    Ok(Held { bytes, _permit: permit })
+    Ok(Held { bytes, _room: room })
 }
 
 /// Header and message, as the header says; `None` while it is not there yet.
@@ -165,16 +252,16 @@ fn grpc_length(start: &[u8]) -> Option<usize> {
     Some(GRPC_HEADER_BYTES + message as usize)
 }
 
-async fn drain<B>(body: &mut B)
+async fn drain<B>(body: &mut B, bytes_max: usize, charge: impl Fn(usize))
 where
     B: Body<Data = Bytes> + Unpin,
 {
     let mut drained = 0;
-    while drained < DRAIN_BYTES_MAX {
-        match body.frame().await {
-            Some(Ok(frame)) => drained += frame.data_ref().map_or(0, Bytes::len),
-            _ => return,
-        }
+    while drained < bytes_max {
+        let Some(Ok(frame)) = body.frame().await else { return };
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        charge(bytes);
+        drained += bytes;
     }
 }
 

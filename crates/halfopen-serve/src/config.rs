@@ -13,6 +13,7 @@
 //! the defaults.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use halfopen_ingest::IngestSettings;
@@ -52,6 +53,19 @@ pub struct ServeConfig {
     pub otlp_http: SocketAddr,
     /// Where questions are answered.
     pub http: SocketAddr,
+    /// Who may do what: `NAME SCOPE[+SCOPE] sha256:HEX`, as `halfopen token new` makes them. With
+    /// any, all ports ask for one.
+    pub tokens: Vec<String>,
+    /// PEM file of the certificate and its chain; with it all ports speak TLS. Empty: none do.
+    pub tls_certificate: PathBuf,
+    /// PEM file of its key.
+    pub tls_key: PathBuf,
+    /// Connections that one sender holds at a time; more are refused.
+    pub sender_connections_max: usize,
+    /// Requests of one sender that are received or answered at a time; more are refused.
+    pub sender_requests_max: usize,
+    /// Bytes that one sender may send each second; 0: no bound.
+    pub sender_bytes_per_second_max: u64,
     /// Connections that one port holds at a time; more wait to be accepted.
     pub connections_max: usize,
     /// Seconds in which an HTTP/1 connection must bring a whole header, counted from its opening
@@ -59,6 +73,8 @@ pub struct ServeConfig {
     pub header_seconds_max: u64,
     /// Seconds for the body of a request to arrive.
     pub body_seconds_max: u64,
+    /// Seconds in which an answer must be read.
+    pub answer_seconds_max: u64,
     /// Seconds that a connection may be silent before it is closed.
     pub idle_seconds_max: u64,
     /// Bytes of one export, as sent and again when decompressed.
@@ -98,9 +114,16 @@ impl Default for ServeConfig {
             otlp_grpc: OTLP_GRPC_DEFAULT,
             otlp_http: OTLP_HTTP_DEFAULT,
             http: HTTP_DEFAULT,
+            tokens: Vec::new(),
+            tls_certificate: PathBuf::new(),
+            tls_key: PathBuf::new(),
+            sender_connections_max: 128,
+            sender_requests_max: 128,
+            sender_bytes_per_second_max: 64 << 20,
             connections_max: 256,
             header_seconds_max: 90,
             body_seconds_max: 30,
+            answer_seconds_max: 120,
             idle_seconds_max: 180,
             message_bytes_max: 16 << 20,
             bodies_bytes_max: 64 << 20,
@@ -117,6 +140,17 @@ impl Default for ServeConfig {
 }
 
 impl ServeConfig {
+    /// Whether other machines can reach a port.
+    pub(crate) fn is_reachable(&self) -> bool {
+        [self.otlp_grpc, self.otlp_http, self.http].iter().any(|at| !at.ip().is_loopback())
+    }
+
+    /// The files of certificate and key, where ports speak TLS.
+    pub(crate) fn tls(&self) -> Option<(&Path, &Path)> {
+        let is_set = !self.tls_certificate.as_os_str().is_empty();
+        is_set.then_some((&self.tls_certificate, &self.tls_key))
+    }
+
     /// The time for a body to arrive.
     pub fn body_max(&self) -> Duration {
         Duration::from_secs(self.body_seconds_max)

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`config`] | settings of every room: file, environment, flags |
 //! | [`life`] | starting, and stopping without loss |
+//! | `guard` | tokens, TLS, bounds of one sender, the record of refusals |
 //! | `listen`, `body` | connections and bodies, bounded in number, size, time and memory |
 //! | `otlp` | OTLP over gRPC and HTTP |
 //! | `intake` | exports become groups of rows, groups become durable, then they are acknowledged |
@@ -20,12 +21,14 @@
 //! **Invariant:** whatever arrives, memory stays bounded: connections, bodies, rows that wait and
 //! questions each have a bound, and reaching it is an answer that says so.
 //!
-//! **Invariant:** only loopback addresses are listened on.
+//! **Invariant:** without tokens only loopback addresses are listened on; with tokens nothing but
+//! health is answered without one.
 
 mod api;
 mod body;
 pub mod config;
 pub mod desk;
+mod guard;
 pub mod import;
 mod intake;
 pub mod life;
@@ -37,4 +40,5 @@ pub mod task;
 pub mod wire;
 
 pub use config::Config;
+pub use guard::{PLAIN_ANSWER, Scope, TlsError, TokenEntry};
 pub use life::{Addresses, Receivers, ServeError, Server, StopReport, start};

@@ -18,8 +18,10 @@ use tracing::{info, warn};
 
 use crate::api::{Api, ApiPort, Parts};
 use crate::body::BodyBudget;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::desk::Desk;
+use crate::guard::tls::RELOAD_PAUSE;
+use crate::guard::{Guard, TlsError};
 use crate::intake::Intake;
 use crate::listen::{self, Phase, PortContext};
 use crate::meter::Meter;
@@ -37,11 +39,26 @@ pub struct Addresses {
     pub otlp_http: SocketAddr,
     /// Questions.
     pub http: SocketAddr,
+    /// Whether all of them speak TLS.
+    pub tls: bool,
+}
+
+impl Addresses {
+    /// `http`, or `https` where TLS is spoken.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
+    }
 }
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
+    /// The settings do not fit together.
+    #[error(transparent)]
+    Settings(ConfigError),
+    /// Certificate or key cannot be used.
+    #[error("could not prepare TLS")]
+    Tls(#[source] TlsError),
     /// A port could not be had.
     #[error("could not listen on {address} for {purpose}")]
     Bind {
@@ -73,6 +90,12 @@ impl ServeError {
                 _ => format!("choose another address with {flag}"),
             }),
             ServeError::Store(error) => error.hint(),
+            ServeError::Settings(error) => Some(error.hint()),
+            ServeError::Tls(_) => Some(
+                "serve.tls_certificate and serve.tls_key name PEM files: the certificate with \
+                 its chain, and its unencrypted key"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -89,7 +112,12 @@ impl Listeners {
         let otlp_grpc = bind("OTLP over gRPC", "--otlp-grpc", serve.otlp_grpc).await?;
         let otlp_http = bind("OTLP over HTTP", "--otlp-http", serve.otlp_http).await?;
         let http = bind("questions", "--http", serve.http).await?;
-        let addresses = Addresses { otlp_grpc: otlp_grpc.1, otlp_http: otlp_http.1, http: http.1 };
+        let addresses = Addresses {
+            otlp_grpc: otlp_grpc.1,
+            otlp_http: otlp_http.1,
+            http: http.1,
+            tls: serve.tls().is_some(),
+        };
         let listeners = Listeners { otlp_grpc: otlp_grpc.0, otlp_http: otlp_http.0, http: http.0 };
         Ok((listeners, addresses))
     }
@@ -114,18 +142,48 @@ struct Receiving<W> {
     meter: Arc<Meter>,
     phase: watch::Sender<Phase>,
     context: PortContext,
+    guard: Arc<Guard>,
     gone: mpsc::Receiver<Infallible>,
 }
 
+/// The guard of a server with these settings.
+fn guard(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<Guard>, ServeError> {
+    config.check().map_err(ServeError::Settings)?;
+    let tokens = config.serve.read_tokens().map_err(ServeError::Settings)?;
+    let guard = Guard::new(&config.serve, tokens, Arc::clone(clock)).map_err(ServeError::Tls)?;
+    if guard.has_tokens() && guard.tls().is_none() && config.serve.is_reachable() {
+        warn!("tokens and telemetry cross the network unencrypted: serve.tls_certificate");
+    }
+    Ok(Arc::new(guard))
+}
+
+/// Reads the certificate again when it has changed, until the server stops.
+async fn refresh_certificate(guard: Arc<Guard>, mut phase: watch::Receiver<Phase>) {
+    let Some(tls) = guard.tls() else { return };
+    loop {
+        tokio::select! {
+            _ = phase.wait_for(|phase| *phase > Phase::Serving) => return,
+            () = tokio::time::sleep(RELOAD_PAUSE) => tls.refresh(),
+        }
+    }
+}
+
 impl<W: WriteEvidence + 'static> Receiving<W> {
-    fn start(config: &Config, writer: Arc<W>, clock: Arc<dyn Clock>) -> Receiving<W> {
+    fn start(
+        config: &Config,
+        guard: Arc<Guard>,
+        writer: Arc<W>,
+        clock: Arc<dyn Clock>,
+    ) -> Receiving<W> {
         let meter = Arc::new(Meter::new(clock.now()));
         let (phase, phases) = watch::channel(Phase::Serving);
         let (alive, gone) = mpsc::channel(1);
-        let context = PortContext::new(&config.serve, phases, Arc::clone(&meter), alive);
+        task::spawn("certificate", refresh_certificate(Arc::clone(&guard), phases.clone()));
+        let guarding = Arc::clone(&guard);
+        let context = PortContext::new(&config.serve, guarding, phases, Arc::clone(&meter), alive);
         let (intake, committers) = Intake::start(writer, config, clock, Arc::clone(&meter));
         let budget = BodyBudget::new(config.serve.bodies_bytes_max);
-        Receiving { intake, committers, budget, meter, phase, context, gone }
+        Receiving { intake, committers, budget, meter, phase, context, guard, gone }
     }
 
     fn listen(&self, config: &Config, otlp_grpc: TcpListener, otlp_http: TcpListener) {
@@ -171,13 +229,14 @@ pub struct Server {
 /// Starts a server: binds its ports, opens its store, then takes requests.
 ///
 /// # Errors
-/// When a port is taken or the data folder cannot be opened.
+/// When the settings do not fit, a port is taken or the data folder cannot be opened.
 pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Server, ServeError> {
+    let guard = guard(&config, &clock)?;
     let (listeners, addresses) = Listeners::bind(&config).await?;
     let opened = Store::open(config.store.clone(), Arc::clone(&clock)).await;
     let (store, opened) = opened.map_err(ServeError::Store)?;
     let writer = Arc::new(store.clone());
-    let receiving = Receiving::start(&config, writer, Arc::clone(&clock));
+    let receiving = Receiving::start(&config, guard, writer, Arc::clone(&clock));
     let parts = Parts {
         desk: Desk::new(store.clone(), Arc::clone(&clock), config.desk()),
         store: store.clone(),
@@ -187,6 +246,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Server, Serv
         budget: receiving.budget.clone(),
         addresses,
         phase: receiving.phase.subscribe(),
+        guard: Arc::clone(&receiving.guard),
         ingest: config.ingest.settings(),
     };
     let api = ApiPort::new(Api::new(parts, config.serve.clone()));
@@ -300,17 +360,18 @@ impl<W: WriteEvidence + 'static> Receivers<W> {
     /// Binds both OTLP ports and writes what arrives to `writer`.
     ///
     /// # Errors
-    /// When a port is taken.
+    /// When the settings do not fit or a port is taken.
     pub async fn start(
         config: &Config,
         writer: Arc<W>,
         clock: Arc<dyn Clock>,
     ) -> Result<Receivers<W>, ServeError> {
+        let guard = guard(config, &clock)?;
         let (grpc, grpc_address) =
             bind("OTLP over gRPC", "--otlp-grpc", config.serve.otlp_grpc).await?;
         let (http, http_address) =
             bind("OTLP over HTTP", "--otlp-http", config.serve.otlp_http).await?;
-        let receiving = Receiving::start(config, writer, clock);
+        let receiving = Receiving::start(config, guard, writer, clock);
         receiving.listen(config, grpc, http);
         Ok(Receivers { receiving, otlp_grpc: grpc_address, otlp_http: http_address })
     }

@@ -45,6 +45,8 @@ pub(crate) struct Receiver<W> {
     message_bytes_max: usize,
     body_max: Duration,
     retry_after: Duration,
+    /// Without tokens, web pages of other machines are kept out by what browsers say of them.
+    pub(crate) has_tokens: bool,
 }
 
 /// An export that was not taken, in terms of both protocols.
@@ -87,6 +89,7 @@ impl<W: WriteEvidence + 'static> Receiver<W> {
             message_bytes_max: config.serve.message_bytes_max,
             body_max: config.serve.body_max(),
             retry_after: config.serve.retry_after(),
+            has_tokens: !config.serve.tokens.is_empty(),
         }
     }
 
@@ -98,8 +101,8 @@ impl<W: WriteEvidence + 'static> Receiver<W> {
     ) -> Result<body::Held, Failure> {
         let framed = if framing == Framing::Grpc { body::GRPC_HEADER_BYTES } else { 0 };
         let bytes_max = self.message_bytes_max + framed;
-        let body = request.into_body();
-        body::read(body, framing, bytes_max, self.body_max, &self.budget)
+        let budget = self.budget.of(request.extensions());
+        body::read(request.into_body(), framing, bytes_max, self.body_max, &budget)
             .await
             .map_err(|error| self.body_failure(&error))
     }
@@ -107,7 +110,7 @@ impl<W: WriteEvidence + 'static> Receiver<W> {
     fn body_failure(&self, error: &BodyError) -> Failure {
         let kind = match error {
             BodyError::TooLarge { .. } => FailureKind::TooLarge,
-            BodyError::NoRoom => FailureKind::Full(self.retry_after),
+            BodyError::NoRoom | BodyError::Share => FailureKind::Full(self.retry_after),
             BodyError::Slow { .. } => FailureKind::Slow,
             BodyError::Broken(_) => FailureKind::Wrong,
         };

@@ -16,6 +16,7 @@ mod lookup;
 mod map;
 mod problem;
 mod query;
+mod refusals;
 mod scalar;
 mod store;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use lookup::{
 pub use map::{MapEdgeV1, MapNodeV1, MapV1, NodeChangeV1, QuantilesV1};
 pub use problem::{ErrorV1, ProblemV1};
 pub use query::{ColumnV1, QueryQuestionV1, QueryV1, row_json};
+pub use refusals::{RefusalV1, RefusalsV1, RefusedV1};
 pub use scalar::{ShareV1, SpanIdV1, TimeRangeV1, TimeV1, TraceIdV1};
 pub use store::{CheckV1, ExportV1, FileProblemV1, PartSizeV1, RebuiltV1, StatsV1, TableStatsV1};
 pub use why::{

@@ -53,12 +53,14 @@ pub enum Verb {
     Changes(Box<verb::changes::ChangesArgs>),
     /// The data folder: what it takes, whether it is whole, its rows for other tools
     Store(verb::store::StoreArgs),
+    /// Make a token for a server that others reach
+    Token(verb::token::TokenArgs),
     /// A small shop of real services fails, and `why` is asked
     Demo(verb::demo::DemoArgs),
 }
 
 /// Where answers come from.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct SourceArgs {
     /// Ask this running server [default: $HALFOPEN_URL, else http://127.0.0.1:7070]
     #[arg(long, value_name = "URL", conflicts_with = "data")]
@@ -67,6 +69,15 @@ pub struct SourceArgs {
     /// Open this data folder, which no server may hold
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+
+    /// Read the server's token from this file [default: $HALFOPEN_TOKEN]
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub token_file: Option<PathBuf>,
+
+    /// Trust the certificates in this PEM file, for a server with an https URL [default:
+    /// $HALFOPEN_CA, else the public authorities]
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub ca: Option<PathBuf>,
 }
 
 /// Which time to look at.

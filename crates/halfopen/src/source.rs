@@ -16,8 +16,10 @@ use serde_json::Value;
 use crate::cli::SourceArgs;
 use crate::{Failure, Session};
 
+mod access;
 mod remote;
 
+use access::Access;
 pub(crate) use remote::Remote;
 
 /// Where `serve` listens unless told otherwise.
@@ -42,7 +44,7 @@ impl Source {
     /// When the address does not read or the folder cannot be opened.
     pub async fn open(args: &SourceArgs, session: &mut Session) -> Result<Source, Failure> {
         if let Some(folder) = &args.data {
-            session.terminal.ask_again_with("--data", &folder.to_string_lossy());
+            session.terminal.ask_again_with(&[("--data", &folder.to_string_lossy())]);
             return open_folder(folder, session).await;
         }
         Ok(Source::Remote(Box::new(remote(args, session)?)))
@@ -111,11 +113,21 @@ impl Source {
 /// When the address does not read.
 pub(crate) fn remote(args: &SourceArgs, session: &mut Session) -> Result<Remote, Failure> {
     let variable = || std::env::var(URL_VARIABLE).ok().filter(|url| !url.is_empty());
-    if let Some(url) = &args.url {
-        session.terminal.ask_again_with("--url", url);
+    let [token_file, ca] = [&args.token_file, &args.ca]
+        .map(|path| path.as_ref().map(|path| path.to_string_lossy().into_owned()));
+    let flags = [("--url", &args.url), ("--token-file", &token_file), ("--ca", &ca)];
+    let given: Vec<(&str, &str)> =
+        flags.iter().filter_map(|(flag, value)| Some((*flag, value.as_deref()?))).collect();
+    if !given.is_empty() {
+        session.terminal.ask_again_with(&given);
     }
     let url = args.url.clone().or_else(variable);
-    Remote::new(url.as_deref().unwrap_or(URL_DEFAULT))
+    let access = Access::read(args)?;
+    let remote = Remote::new(url.as_deref().unwrap_or(URL_DEFAULT), &access)?;
+    if remote.shows_token() {
+        session.terminal.note("the token crosses the network unencrypted: use an https URL");
+    }
+    Ok(remote)
 }
 
 impl Source {

@@ -11,6 +11,7 @@ pub mod map;
 pub mod query;
 pub mod serve;
 pub mod store;
+pub mod token;
 pub mod trace;
 pub mod why;
 
@@ -29,6 +30,7 @@ pub async fn run(verb: Verb, session: &mut Session) -> Result<Outcome, Failure> 
         Verb::Why(args) => why::run(args, session).await,
         Verb::Map(args) => map::run(args, session).await,
         Verb::Changes(args) => changes::run(*args, session).await,
+        Verb::Token(args) => token::run(args, session),
         Verb::Demo(args) => demo::run(args, session).await,
     }
 }

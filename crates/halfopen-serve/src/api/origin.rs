@@ -1,12 +1,24 @@
 //! Who may speak to us through a browser: pages of this machine only.
 //!
 //! A page from anywhere can make a browser send requests to loopback, and by letting its own name
-//! resolve to 127.0.0.1 it could also read the answers. Both show in the headers.
+//! resolve to 127.0.0.1 it could also read the answers. Both show in the headers. Where tokens are
+//! configured none of this matters: a page has no token, and a browser adds none.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::uri::Authority;
 use http::{HeaderMap, Uri, header};
+
+use crate::guard::Caller;
+use crate::guard::audit::Reason;
+
+/// Notes that a request was refused for where it comes from.
+pub(crate) fn refused(extensions: &http::Extensions) {
+    if let Some(caller) = extensions.get::<Arc<Caller>>() {
+        caller.refused(Reason::Foreign);
+    }
+}
 
 /// The `Origin` of a request, if it names another machine.
 pub(crate) fn foreign_origin(headers: &HeaderMap) -> Option<String> {

@@ -7,21 +7,22 @@ use crate::life::Addresses;
 
 /// The page at `/`.
 pub(super) fn page(addresses: &Addresses) -> String {
-    let Addresses { otlp_grpc, otlp_http, http } = addresses;
+    let Addresses { otlp_grpc, otlp_http, http, .. } = addresses;
+    let scheme = addresses.scheme();
     format!(
         "\
 halfopen {version}: from a failing request to its cause.
 
 Send telemetry here, from any OpenTelemetry SDK or collector:
-  OTEL_EXPORTER_OTLP_PROTOCOL=grpc           OTEL_EXPORTER_OTLP_ENDPOINT=http://{otlp_grpc}
-  OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf  OTEL_EXPORTER_OTLP_ENDPOINT=http://{otlp_http}
+  OTEL_EXPORTER_OTLP_PROTOCOL=grpc           OTEL_EXPORTER_OTLP_ENDPOINT={scheme}://{otlp_grpc}
+  OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf  OTEL_EXPORTER_OTLP_ENDPOINT={scheme}://{otlp_http}
 
 Ask, in a terminal:
-  halfopen why --since 15m --url http://{http}
-  halfopen find ANY-ID --url http://{http}
-  halfopen trace TRACE-ID --url http://{http}
-  halfopen map --since 15m --url http://{http}
-  halfopen query \"select service, count(*) from spans group by service\" --url http://{http}
+  halfopen why --since 15m --url {scheme}://{http}
+  halfopen find ANY-ID --url {scheme}://{http}
+  halfopen trace TRACE-ID --url {scheme}://{http}
+  halfopen map --since 15m --url {scheme}://{http}
+  halfopen query \"select service, count(*) from spans group by service\" --url {scheme}://{http}
 
 Ask over HTTP (JSON):
   POST /api/v1/query            {{\"sql\": \"select ...\"}}
@@ -32,7 +33,7 @@ Ask over HTTP (JSON):
   GET  /api/v1/changes?since=6h&service=...
   POST /api/v1/changes          {{\"kind\": \"deploy\", \"service\": \"...\", \"version\": \"...\"}}
   POST /api/v1/import           what `halfopen import --url` sends
-  GET  /api/v1/status
+  GET  /api/v1/status   /api/v1/refusals
   GET  /healthz   /readyz   /metrics
 ",
         version = env!("CARGO_PKG_VERSION"),

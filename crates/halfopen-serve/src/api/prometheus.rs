@@ -5,6 +5,8 @@ use std::fmt::{Display, Write};
 use halfopen_ingest::Signal;
 use halfopen_store::StoreStats;
 
+use crate::guard::Guard;
+use crate::guard::audit::{Port, Reason};
 use crate::meter::{BUCKETS_SECONDS, Meter, Protocol, Question, Timing};
 
 /// Numbers that are read at the moment of asking.
@@ -17,9 +19,10 @@ pub(super) struct Now {
 }
 
 /// The whole page.
-pub(super) fn page(meter: &Meter, now: &Now) -> String {
+pub(super) fn page(meter: &Meter, guard: &Guard, now: &Now) -> String {
     let mut page = Page::default();
     process(&mut page, meter, now);
+    refusals(&mut page, guard);
     exports(&mut page, meter);
     commits(&mut page, meter, now);
     store(&mut page, &now.store);
@@ -90,6 +93,18 @@ fn process(page: &mut Page, meter: &Meter, now: &Now) {
     let idle = meter.connections_idle.get();
     page.counter("connections_idle_closed_total", "Connections closed for being silent.", idle);
     page.gauge("requests_in_flight", "Requests at the moment.", meter.requests_in_flight());
+}
+
+fn refusals(page: &mut Page, guard: &Guard) {
+    page.gauge("senders", "Senders that are told apart.", guard.senders());
+    let name = "refusals_total";
+    page.head(name, "counter", "Requests that were not let in, and connections that were cut.");
+    for port in Port::ALL {
+        for reason in Reason::ALL {
+            let labels = format!("port=\"{}\",reason=\"{}\"", port.name(), reason.name());
+            page.value(name, &labels, guard.audit.count(port, reason));
+        }
+    }
 }
 
 fn exports(page: &mut Page, meter: &Meter) {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{Config, ConfigError, ServeConfig};
+use crate::guard::Tokens;
 
 /// More groups side by side than this only make them smaller.
 const LANES_MAX: usize = 64;
@@ -18,7 +19,7 @@ const WHY_SPANS_MIN: usize = 1_000;
 const BYTES_MIN: usize = 4 << 10;
 
 impl Config {
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.serve.check()?;
         within("explain.why_spans_max", self.explain.why_spans_max, WHY_SPANS_MIN, usize::MAX)
     }
@@ -26,12 +27,16 @@ impl Config {
 
 impl ServeConfig {
     fn check(&self) -> Result<(), ConfigError> {
-        loopback("serve.otlp_grpc", self.otlp_grpc)?;
-        loopback("serve.otlp_http", self.otlp_http)?;
-        loopback("serve.http", self.http)?;
+        if self.read_tokens()?.is_empty() {
+            loopback("serve.otlp_grpc", self.otlp_grpc)?;
+            loopback("serve.otlp_http", self.otlp_http)?;
+            loopback("serve.http", self.http)?;
+        }
+        self.check_tls()?;
         for (key, seconds) in [
             ("serve.header_seconds_max", self.header_seconds_max),
             ("serve.body_seconds_max", self.body_seconds_max),
+            ("serve.answer_seconds_max", self.answer_seconds_max),
             ("serve.idle_seconds_max", self.idle_seconds_max),
             ("serve.retry_after_seconds", self.retry_after_seconds),
             ("serve.question_seconds_max", self.question_seconds_max),
@@ -51,6 +56,8 @@ impl ServeConfig {
         within("serve.patience_seconds_max", patience, 0, PATIENCE_SECONDS_MAX)?;
         within("serve.lanes", self.lanes, 1, LANES_MAX)?;
         within("serve.connections_max", self.connections_max, 1, 65_536)?;
+        within("serve.sender_connections_max", self.sender_connections_max, 1, 65_536)?;
+        within("serve.sender_requests_max", self.sender_requests_max, 1, 65_536)?;
         within("serve.questions_max", self.questions_max, 1, 1_024)?;
         if self.message_bytes_max > self.bodies_bytes_max {
             return Err(ConfigError::Invalid {
@@ -61,6 +68,29 @@ impl ServeConfig {
         }
         Ok(())
     }
+
+    /// The tokens that are let in.
+    pub(crate) fn read_tokens(&self) -> Result<Tokens, ConfigError> {
+        Tokens::read(&self.tokens).map_err(|problem| ConfigError::Invalid {
+            key: "serve.tokens",
+            problem,
+            hint: "`halfopen token new NAME --scope write` makes a token and its entry".to_owned(),
+        })
+    }
+
+    fn check_tls(&self) -> Result<(), ConfigError> {
+        let missing = |key, other: &str| ConfigError::Invalid {
+            key,
+            problem: format!("it is not set, and {other} is"),
+            hint: "set both, or none to speak without TLS".to_owned(),
+        };
+        let is_empty = |path: &std::path::Path| path.as_os_str().is_empty();
+        match (is_empty(&self.tls_certificate), is_empty(&self.tls_key)) {
+            (true, false) => Err(missing("serve.tls_certificate", "serve.tls_key")),
+            (false, true) => Err(missing("serve.tls_key", "serve.tls_certificate")),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn loopback(key: &'static str, address: SocketAddr) -> Result<(), ConfigError> {
@@ -70,10 +100,12 @@ fn loopback(key: &'static str, address: SocketAddr) -> Result<(), ConfigError> {
     Err(ConfigError::Invalid {
         key,
         problem: format!(
-            "{address} can be reached from other machines, and anyone there could \
-            read and write evidence: halfopen has no access control yet"
+            "{address} can be reached from other machines, and without tokens anyone there could \
+             read and write evidence"
         ),
-        hint: format!("listen on 127.0.0.1:{} and forward the port over ssh", address.port()),
+        hint: "make a token with `halfopen token new NAME --scope write` and list its entry in \
+               serve.tokens: docs/security.md"
+            .to_owned(),
     })
 }
 

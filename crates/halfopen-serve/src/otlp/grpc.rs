@@ -16,6 +16,8 @@ use hyper::body::Incoming;
 use super::proto::{self, Code};
 use super::{Failure, FailureKind, Receiver, sender};
 use crate::body::{Framing, GRPC_HEADER_BYTES};
+use crate::guard::audit::Port;
+use crate::guard::{Denied, Scope};
 use crate::intake::Export;
 use crate::listen::Handler;
 use crate::meter::Protocol;
@@ -35,7 +37,7 @@ const PATHS: [(&str, Signal); 3] = [
 const PAGE: &str = "\
 This is the OTLP/gRPC port of halfopen.
 
-It takes traces, logs and metrics from OpenTelemetry SDKs over gRPC (HTTP/2 without TLS):
+It takes traces, logs and metrics from OpenTelemetry SDKs over gRPC (HTTP/2):
   OTEL_EXPORTER_OTLP_PROTOCOL=grpc OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST
 
 OTLP over HTTP has a port of its own (4318 unless configured otherwise).
@@ -51,9 +53,24 @@ impl<W> Clone for GrpcPort<W> {
 }
 
 impl<W: WriteEvidence + 'static> Handler for GrpcPort<W> {
+    const PORT: Port = Port::OtlpGrpc;
+
+    fn need(_: &Request<Incoming>) -> Option<Scope> {
+        Some(Scope::Write)
+    }
+
+    fn refuse(&self, request: &Request<Incoming>, denied: &Denied) -> Response<Body> {
+        if is_grpc(request) {
+            let message = format!("{}; {}", denied.fact(), denied.hint());
+            return refusal(Code::of_denied(denied), &message, denied.retry_after());
+        }
+        let mut response = Response::new(Body::from(format!("{}\n", denied.fact())));
+        *response.status_mut() = denied.status();
+        response
+    }
+
     async fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-        let is_grpc = content_type(request.headers()).starts_with(b"application/grpc");
-        if !is_grpc || request.version() != Version::HTTP_2 {
+        if !is_grpc(&request) {
             return for_people(&request);
         }
         let found = PATHS.iter().find(|(path, _)| *path == request.uri().path());
@@ -80,6 +97,11 @@ impl<W: WriteEvidence + 'static> Handler for GrpcPort<W> {
             }
         }
     }
+}
+
+fn is_grpc(request: &Request<Incoming>) -> bool {
+    let named = content_type(request.headers()).starts_with(b"application/grpc");
+    named && request.version() == Version::HTTP_2
 }
 
 fn content_type(headers: &HeaderMap) -> &[u8] {

@@ -14,6 +14,8 @@ use super::proto::{self, Code};
 use super::{Failure, FailureKind, Receiver, sender};
 use crate::api::origin;
 use crate::body::Framing;
+use crate::guard::audit::Port;
+use crate::guard::{Denied, Scope, whole_seconds};
 use crate::intake::Export;
 use crate::listen::Handler;
 use crate::meter::Protocol;
@@ -39,6 +41,19 @@ impl<W> Clone for HttpPort<W> {
 }
 
 impl<W: WriteEvidence + 'static> Handler for HttpPort<W> {
+    const PORT: Port = Port::OtlpHttp;
+
+    fn need(_: &Request<Incoming>) -> Option<Scope> {
+        Some(Scope::Write)
+    }
+
+    fn refuse(&self, request: &Request<Incoming>, denied: &Denied) -> Response<Body> {
+        let encoding = encoding(request.headers()).unwrap_or(Encoding::Json);
+        let message = format!("{}; {}", denied.fact(), denied.hint());
+        let code = Code::of_denied(denied);
+        refusal_with(denied.status(), code, &message, encoding, denied.retry_after())
+    }
+
     async fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         let encoding = encoding(request.headers());
         let answers_in = encoding.unwrap_or(Encoding::Json);
@@ -52,7 +67,9 @@ impl<W: WriteEvidence + 'static> Handler for HttpPort<W> {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
             return response;
         }
-        if let Some(stranger) = origin::foreign_origin(request.headers()) {
+        let stranger = origin::foreign_origin(request.headers());
+        if let Some(stranger) = stranger.filter(|_| !self.0.has_tokens) {
+            origin::refused(request.extensions());
             let message = format!("pages of {stranger} may not send telemetry here");
             let code = Code::PermissionDenied;
             return refusal(StatusCode::FORBIDDEN, code, &message, answers_in);
@@ -131,9 +148,7 @@ fn failed(failure: &Failure, encoding: Encoding) -> Response<Body> {
     let mut response = refusal_with(status, code, &failure.message, encoding, retry_after);
     let headers = response.headers_mut();
     if let Some(after) = retry_after {
-        // Whole seconds, never 0: a sender that comes back at once finds the same bound.
-        let seconds = after.as_secs_f64().ceil().max(1.0) as u64;
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        headers.insert(header::RETRY_AFTER, whole_seconds(after));
     }
     if failure.kind == FailureKind::Unsupported {
         let known = HeaderValue::from_static("gzip, zstd, deflate");

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use http::StatusCode;
 use serde_json::json;
+
+use crate::guard::Denied;
 
 /// Codes of gRPC, as `google.rpc.Code` numbers them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +21,18 @@ pub(super) enum Code {
     Unimplemented = 12,
     Internal = 13,
     Unavailable = 14,
+    Unauthenticated = 16,
+}
+
+impl Code {
+    /// What stands for a status of HTTP.
+    pub(super) fn of_denied(denied: &Denied) -> Code {
+        match denied.status() {
+            StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+            StatusCode::FORBIDDEN => Code::PermissionDenied,
+            _ => Code::ResourceExhausted,
+        }
+    }
 }
 
 /// Protobuf's wire types.

@@ -92,16 +92,38 @@ pub(crate) fn framed(flag: u8, message: &[u8]) -> Vec<u8> {
 
 /// Makes one unary call with exactly these bytes.
 pub(crate) async fn call(address: SocketAddr, path: &str, encoding: &str, frames: &[u8]) -> Called {
+    call_with(address, path, &[("grpc-encoding", encoding)], frames).await
+}
+
+/// The same with these headers.
+pub(crate) async fn call_with(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    frames: &[u8],
+) -> Called {
     let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    let request = unary(&format!("http://{address}{path}"), headers, frames);
+    let response = client.request(request).await.expect("an answer");
+    called(response).await
+}
+
+/// The request of a unary call.
+pub(crate) fn unary(url: &str, headers: &[(&str, &str)], frames: &[u8]) -> Request<Full<Bytes>> {
     let request = Request::builder()
         .method(Method::POST)
-        .uri(format!("http://{address}{path}"))
+        .uri(url)
         .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .header("grpc-encoding", encoding)
-        .body(Full::new(Bytes::copy_from_slice(frames)))
-        .expect("a request");
-    let response = client.request(request).await.expect("an answer");
+        .header("te", "trailers");
+    let with = |request: http::request::Builder, (name, value): &(&str, &str)| {
+        request.header(*name, *value)
+    };
+    let request = headers.iter().fold(request, with);
+    request.body(Full::new(Bytes::copy_from_slice(frames))).expect("a request")
+}
+
+/// What came back from a unary call.
+pub(crate) async fn called(response: http::Response<hyper::body::Incoming>) -> Called {
     assert_eq!(response.status(), StatusCode::OK, "gRPC speaks in trailers");
     let (parts, body) = response.into_parts();
     let body = body.collect().await.expect("a whole body");

@@ -7,6 +7,7 @@ mod api;
 mod client;
 mod fixture;
 mod grpc;
+mod guard;
 mod hostile;
 mod http;
 mod life;
@@ -14,5 +15,7 @@ mod refusal;
 mod sdk;
 #[path = "../../../halfopen-explain/tests/shop/mod.rs"]
 mod shop;
+mod slow;
+mod tls;
 mod values;
 mod why_sql;

@@ -1,23 +1,29 @@
 //! A running server, asked over its HTTP API.
 
+use std::error::Error;
 use std::fmt::Write as _;
+use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use halfopen_model::{TimeRange, UnixNanos};
+use halfopen_serve::PLAIN_ANSWER;
 use halfopen_serve::desk::{ChangesAsk, MapAsk, WhyAsk};
 use halfopen_serve::wire::{
     ChangesV1, FindV1, ImportTakenV1, MapV1, ProblemV1, QueryQuestionV1, QueryV1, TakenV1,
     TraceReplyV1, WhyV1,
 };
-use http::{Method, Request, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::de::DeserializeOwned;
 
 use super::URL_DEFAULT;
+use super::access::Access;
 use crate::Failure;
 
 /// Longest wait for an answer: above the longest time that a server gives a query, so that the
@@ -29,25 +35,40 @@ const CONNECT_S_MAX: u64 = 5;
 /// A running server.
 pub struct Remote {
     url: String,
-    client: Client<HttpConnector, Full<Bytes>>,
+    authorization: Option<HeaderValue>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 impl Remote {
-    pub(super) fn new(url: &str) -> Result<Remote, Failure> {
+    pub(super) fn new(url: &str, access: &Access) -> Result<Remote, Failure> {
         let url = url.trim_end_matches('/').to_owned();
         let read: Option<Uri> = url.parse().ok();
-        if !read.is_some_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some()) {
-            let failure = Failure::usage(format!("\"{url}\" is no address of a server"));
-            let failure = match url.starts_with("https://") {
-                true => failure.detail("servers speak http for now, without TLS"),
-                false => failure,
-            };
-            return Err(failure
+        let is_ours =
+            |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+        if !read.as_ref().is_some_and(is_ours) {
+            return Err(Failure::usage(format!("\"{url}\" is no address of a server"))
                 .hint(format!("write it like {URL_DEFAULT}, after --url or in HALFOPEN_URL")));
         }
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(Duration::from_secs(CONNECT_S_MAX)));
-        Ok(Remote { url, client: Client::builder(TokioExecutor::new()).build(connector) })
+        connector.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(access.tls()?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Remote { url, authorization: access.authorization.clone(), client })
+    }
+
+    /// Whether the token could be read on its way by somebody else.
+    pub(super) fn shows_token(&self) -> bool {
+        let uri: Option<Uri> = self.url.parse().ok();
+        let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let is_local = bare == "localhost"
+            || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        self.authorization.is_some() && self.url.starts_with("http://") && !is_local
     }
 
     pub(super) async fn query(&self, sql: &str, rows_max: usize) -> Result<QueryV1, Failure> {
@@ -135,7 +156,7 @@ impl Remote {
         serde_json::from_slice(&body).map_err(|error| self.unread(&error))
     }
 
-    fn unread(&self, error: &dyn std::error::Error) -> Failure {
+    fn unread(&self, error: &dyn Error) -> Failure {
         Failure::environment(format!("the answer of {} does not read", self.url))
             .cause(error)
             .hint("server and command line may be of different versions")
@@ -148,7 +169,11 @@ impl Remote {
             return Ok(body);
         }
         let Ok(problem) = serde_json::from_slice::<ProblemV1>(&body) else {
-            return Err(Failure::environment(format!("{} answered {status}", self.url))
+            let failure = Failure::environment(format!("{} answered {status}", self.url));
+            if body == PLAIN_ANSWER.as_bytes() {
+                return Err(failure.detail(PLAIN_ANSWER.trim_end()));
+            }
+            return Err(failure
                 .hint("is that the address of `halfopen serve` that answers questions (--http)?"));
         };
         let failure = match status {
@@ -168,8 +193,11 @@ impl Remote {
         path: &str,
         body: Vec<u8>,
     ) -> Result<(StatusCode, Bytes), Failure> {
-        let request = Request::builder()
-            .method(method)
+        let mut request = Request::builder().method(method);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization.clone());
+        }
+        let request = request
             .uri(format!("{}{path}", self.url))
             .header("content-type", "application/json")
             .header("accept", "application/json")
@@ -189,18 +217,39 @@ impl Remote {
         })
     }
 
-    fn nobody(&self, error: &dyn std::error::Error) -> Failure {
+    fn nobody(&self, error: &(dyn Error + 'static)) -> Failure {
         let mut cause = error;
         while let Some(deeper) = cause.source() {
             cause = deeper;
         }
-        Failure::environment(format!("no server answers at {}", self.url))
-            .detail(cause.to_string())
-            .hint(
-                "start one with `halfopen serve`, name another with --url, or open a folder with \
+        let failure = Failure::environment(format!("no server answers at {}", self.url))
+            .detail(cause.to_string());
+        if let Some(error) = tls_problem(cause) {
+            return failure.hint(match error {
+                rustls::Error::InvalidCertificate(_) => {
+                    "name the PEM file of the authority that signed the certificate with --ca"
+                }
+                _ => "does the server speak TLS? if not, write http://",
+            });
+        }
+        failure.hint(
+            "start one with `halfopen serve`, name another with --url, or open a folder with \
                  --data DIR",
-            )
+        )
     }
+}
+
+/// What TLS says, which lies inside errors of the connection.
+fn tls_problem<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut next: Option<&'a (dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(problem) = error.downcast_ref() {
+            return Some(problem);
+        }
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = inner.map(|inner| inner as &(dyn Error + 'static));
+    }
+    None
 }
 
 /// Parameters of a request.
@@ -242,6 +291,22 @@ fn escaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_on_an_open_wire_is_noticed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let token_file = folder.path().join("token");
+        std::fs::write(&token_file, "halfopen_abc\n").expect("a file");
+        let args = crate::cli::SourceArgs { token_file: Some(token_file), ..Default::default() };
+        let access = Access::read(&args).expect("a token");
+        let shows = |url| Remote::new(url, &access).expect("an address").shows_token();
+        assert!(shows("http://evidence.example:7070") && shows("http://10.0.0.1:7070"));
+        for safe in
+            ["https://10.0.0.1", "http://localhost:7070", "http://[::1]:1", "http://127.9.9.9"]
+        {
+            assert!(!shows(safe), "{safe}");
+        }
+    }
 
     #[test]
     fn any_id_survives_its_way_to_the_server() {

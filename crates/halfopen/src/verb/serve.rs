@@ -18,7 +18,9 @@ Examples:
   halfopen serve                         on 127.0.0.1:4317, :4318 and :7070
   halfopen serve --data ./evidence       keep everything in this folder
   halfopen serve --otlp-grpc 0 --otlp-http 0 --http 0 --json
-                                         on free ports, named in one line of JSON";
+                                         on free ports, named in one line of JSON
+  halfopen serve --otlp-grpc 0.0.0.0:4317
+                                         for other machines too, with tokens: docs/security.md";
 
 /// What is logged unless `HALFOPEN_LOG` says otherwise.
 const LOG_DEFAULT: &str = "warn,halfopen=info";
@@ -130,10 +132,11 @@ async fn stop(server: Server, deadline: Duration, signals: &mut Signals) -> Stop
 }
 
 fn ready_line(addresses: &Addresses, folder: &std::path::Path, as_json: bool) -> String {
-    let Addresses { otlp_grpc, otlp_http, http } = addresses;
+    let Addresses { otlp_grpc, otlp_http, http, .. } = addresses;
+    let url = format!("{}://{http}", addresses.scheme());
     if !as_json {
         return format!(
-            "ready: OTLP/gRPC on {otlp_grpc}, OTLP/HTTP on {otlp_http}, questions on http://{http}"
+            "ready: OTLP/gRPC on {otlp_grpc}, OTLP/HTTP on {otlp_http}, questions on {url}"
         );
     }
     json!({
@@ -142,7 +145,7 @@ fn ready_line(addresses: &Addresses, folder: &std::path::Path, as_json: bool) ->
         "otlp_grpc": otlp_grpc.to_string(),
         "otlp_http": otlp_http.to_string(),
         "http": http.to_string(),
-        "url": format!("http://{http}"),
+        "url": url,
         "data": folder.display().to_string(),
         "pid": std::process::id(),
     })

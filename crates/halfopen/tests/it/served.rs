@@ -105,3 +105,55 @@ fn packed_zeros(bytes: usize) -> Vec<u8> {
     gzip.write_all(&vec![0; bytes]).expect("to memory");
     gzip.finish().expect("to memory")
 }
+
+/// `halfopen query` against a server; gives its exit code and what it said.
+fn ask(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_halfopen"))
+        .args(["query", "select 1 as one"])
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .output()
+        .expect("it runs");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn a_token_and_a_certificate_open_a_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = Command::new(env!("CARGO_BIN_EXE_halfopen"))
+        .args(["token", "new", "reader", "--scope", "read", "--json"])
+        .output()
+        .expect("it runs");
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("JSON");
+    let [token, entry] = ["token", "entry"].map(|name| made[name].as_str().expect("text"));
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (token_file, certificate, key) = (path("token"), path("cert.pem"), path("key.pem"));
+    let identity = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]);
+    let identity = identity.expect("a certificate");
+    std::fs::write(&token_file, token).expect("a file");
+    std::fs::write(&certificate, identity.cert.pem()).expect("a file");
+    std::fs::write(&key, identity.signing_key.serialize_pem()).expect("a file");
+    let environment = [
+        ("HALFOPEN_SERVE_TOKENS", entry),
+        ("HALFOPEN_SERVE_TLS_CERTIFICATE", &certificate),
+        ("HALFOPEN_SERVE_TLS_KEY", &key),
+    ];
+    let served = Served::start(&folder.path().join("data"), &environment);
+    let (https, http) = (format!("https://{}", served.http), format!("http://{}", served.http));
+
+    let (code, said) = ask(&["--url", &https, "--ca", &certificate], &[("HALFOPEN_TOKEN", token)]);
+    assert_eq!(code, Some(0), "{said}");
+    let access = ["--url", &https, "--ca", &certificate, "--token-file", &token_file];
+    assert_eq!(ask(&access, &[]).0, Some(0));
+    let cases = [
+        (&access[..4], "a token is needed here, and none came"),
+        (&["--url", &https, "--token-file", &token_file][..], "signed the certificate with --ca"),
+        (&["--url", &http, "--token-file", &token_file][..], "this port speaks TLS: use https://"),
+    ];
+    for (arguments, expected) in cases {
+        let (code, said) = ask(arguments, &[]);
+        assert_eq!(code, Some(3), "{said}");
+        assert!(said.contains(expected) && !said.contains(token), "{said}");
+    }
+}

@@ -28,7 +28,7 @@ impl Question {
 
     /// Asks, the way the verb `why` does.
     pub(super) async fn ask(&self, session: &mut Session) -> Result<WhyV1, Failure> {
-        let from = SourceArgs { url: Some(self.url.clone()), data: None };
+        let from = SourceArgs { url: Some(self.url.clone()), ..SourceArgs::default() };
         let source = Source::open(&from, session).await?;
         let ask = WhyAsk { scope: Scope::default(), window: Some(self.window), baseline: None };
         source.why(ask).await

@@ -41,7 +41,7 @@ impl Destination {
             let name = format!("{}-{now}", std::process::id());
             return Ok(Destination::Server(Box::new(remote(args, session)?), name));
         };
-        session.terminal.ask_again_with("--data", &folder.to_string_lossy());
+        session.terminal.ask_again_with(&[("--data", &folder.to_string_lossy())]);
         let settings = settings_for(folder)?.store;
         let opened = Store::open(settings, Arc::clone(&session.clock)).await;
         let (store, report) = opened.map_err(|error| {

@@ -1,0 +1,1 @@
+halfopen token new 'c i' --scope read

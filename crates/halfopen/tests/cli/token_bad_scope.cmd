@@ -1,0 +1,1 @@
+halfopen token new ci --scope everything

@@ -1,0 +1,1 @@
+halfopen why --token-file no/such/file
