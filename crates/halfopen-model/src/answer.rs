@@ -5,6 +5,7 @@ mod changes;
 mod finding;
 mod lookup;
 mod map;
+mod suspect;
 mod why;
 
 pub use changes::{ChangesAnswer, KnownChange, SeenChange};
@@ -14,6 +15,7 @@ pub use lookup::{
     TraceSpan,
 };
 pub use map::{LeftOut, MapAnswer, MapEdge, MapNode, NodeChange, NodeKind, Quantiles};
+pub use suspect::{Deviation, Suspect, Suspects};
 pub use why::{
     AfterChange, BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Onset, Scope,
     Verdict, VersionSplit, WhyAnswer,

@@ -14,6 +14,7 @@ use halfopen_store::{QueryAnswer, QueryError, QueryLimits, Store};
 mod changes;
 mod find;
 mod map;
+mod suspects;
 #[cfg(test)]
 mod tests;
 mod trace;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use halfopen_model::answer::{Cause, Condition, Scope, Verdict, WhyAnswer};
+use halfopen_model::answer::{Cause, Condition, Scope, Strength, Verdict, WhyAnswer};
 use halfopen_model::batch::Cells;
 use halfopen_model::{Table, TimeRange};
 use halfopen_serve::desk::WhyAsk;
@@ -46,7 +46,7 @@ pub(super) async fn ask(
     let began = Instant::now();
     let answer = stored.desk.why(ask).await.map_err(|error| error.to_string())?;
     let took = began.elapsed();
-    let is_verdict = answer.verdict == Verdict::Explained;
+    let is_verdict = answer.verdict == Verdict::Explained || is_somebody_suspect(&answer);
     let ranking = match kind {
         Kind::Service | Kind::Node => services(&answer),
         Kind::Attributes => conditions(&answer),
@@ -57,7 +57,13 @@ pub(super) async fn ask(
     Ok(Asked { ranking, candidates, is_verdict, took })
 }
 
-/// Services in the order in which the answer blames them.
+fn is_somebody_suspect(answer: &WhyAnswer) -> bool {
+    let mut suspects = answer.suspects.iter().flat_map(|suspects| &suspects.list);
+    suspects.any(|suspect| suspect.strength >= Strength::Likely)
+}
+
+/// Services in the order in which the answer blames them: causes that explain the failures go
+/// before what stands out, and behind it where they do not.
 fn services(answer: &WhyAnswer) -> Vec<String> {
     let mut ranking = Vec::new();
     for cause in &answer.causes {
@@ -67,7 +73,12 @@ fn services(answer: &WhyAnswer) -> Vec<String> {
         let parts = parts.map(|part| part.service.clone());
         ranking.extend(call.chain(parts).chain(peer).filter(|name| !name.is_empty()));
     }
-    first_of_each(ranking)
+    let suspects = answer.suspects.iter().flat_map(|suspects| &suspects.list);
+    let suspects = suspects.map(|suspect| suspect.service.clone());
+    if answer.verdict == Verdict::Explained {
+        return first_of_each(ranking.into_iter().chain(suspects).collect());
+    }
+    first_of_each(suspects.chain(ranking).collect())
 }
 
 /// Conditions: of every cause its first one, then the second ones.
