@@ -14,6 +14,7 @@ mod merge;
 mod resilience;
 mod server;
 mod size;
+mod why;
 
 /// One measured figure.
 struct Figure {
@@ -31,7 +32,7 @@ struct Figure {
 
 type Bench = fn() -> Result<Vec<Figure>, String>;
 
-const BENCHES: [(&str, Bench); 9] = [
+const BENCHES: [(&str, Bench); 10] = [
     ("decode", decode::decode),
     ("grpc", server::throughput),
     ("latency", server::latency),
@@ -41,6 +42,7 @@ const BENCHES: [(&str, Bench); 9] = [
     ("lookup", lookup::lookup),
     ("size", size::size),
     ("merge", merge::merge),
+    ("why", why::why),
 ];
 
 /// Runs the benches whose names are given, or all of them.

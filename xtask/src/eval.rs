@@ -94,9 +94,9 @@ async fn one_set(set: &Set, options: &Options) -> Result<SetResult, String> {
             result.outcomes.push(outcome);
         }
         let windows = quiet::windows(set, number, &stored, quiet_per_store(number), options.seed)?;
-        for question in windows {
-            let asked = ask::ask(&stored, set.kind, &question, &[]).await?;
-            result.quiet.add(&question, &asked);
+        for window in windows {
+            let asked = ask::ask(&stored, set.kind, &window.question, &[]).await?;
+            result.quiet.add(&window, &asked);
         }
         stored.close().await;
     }

@@ -5,7 +5,7 @@ mod changes;
 mod finding;
 mod lookup;
 mod map;
-mod suspect;
+mod measure;
 mod why;
 
 pub use changes::{ChangesAnswer, KnownChange, SeenChange};
@@ -15,7 +15,7 @@ pub use lookup::{
     TraceSpan,
 };
 pub use map::{LeftOut, MapAnswer, MapEdge, MapNode, NodeChange, NodeKind, Quantiles};
-pub use suspect::{Deviation, Suspect, Suspects};
+pub use measure::{Measured, MetricAnswer, MetricCause, MetricPlace};
 pub use why::{
     AfterChange, BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Onset, Scope,
     Verdict, VersionSplit, WhyAnswer,

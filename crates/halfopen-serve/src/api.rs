@@ -203,6 +203,7 @@ impl ApiPort {
             .route("/api/v1/find", get(questions::find))
             .route("/api/v1/traces/{id}", get(questions::trace))
             .route("/api/v1/why", get(questions::why))
+            .route("/api/v1/why-metric", get(questions::why_metric))
             .route("/api/v1/map", get(questions::map))
             .route("/api/v1/map.svg", get(questions::map_svg))
             .method_not_allowed_fallback(wrong_method)

@@ -11,17 +11,20 @@ use halfopen_model::port::ReadError;
 use halfopen_model::{Clock, TimeRange};
 use halfopen_store::{QueryAnswer, QueryError, QueryLimits, Store};
 
+mod baseline;
 mod changes;
 mod find;
 mod map;
-mod suspects;
+mod metric;
 #[cfg(test)]
 mod tests;
 mod trace;
 mod why;
 
+pub use baseline::WhyBaseline;
 pub use changes::ChangesAsk;
 pub use map::MapAsk;
+pub use metric::MetricAsk;
 pub use why::WhyAsk;
 
 /// What `why` may look at: 500,000 spans with twelve attributes each take some 200 MB.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use halfopen_model::{TimeRange, WriteEvidence as _};
 use halfopen_serve::config::{Config, Environment, Overrides};
-use halfopen_serve::desk::{Blame, ChangesAsk, Desk, DeskError, MapAsk, WhyAsk};
+use halfopen_serve::desk::{Blame, ChangesAsk, Desk, DeskError, MapAsk, MetricAsk, WhyAsk};
 use halfopen_serve::reported;
-use halfopen_serve::wire::{ChangesV1, FindV1, MapV1, QueryV1, TraceReplyV1, WhyV1};
+use halfopen_serve::wire::{ChangesV1, FindV1, MapV1, MetricV1, QueryV1, TraceReplyV1, WhyV1};
 use halfopen_store::{Store, StoreError};
 use serde_json::Value;
 
@@ -131,6 +131,20 @@ pub(crate) fn remote(args: &SourceArgs, session: &mut Session) -> Result<Remote,
 }
 
 impl Source {
+    /// Where a metric comes from.
+    ///
+    /// # Errors
+    /// When evidence cannot be read.
+    pub async fn why_metric(&self, ask: MetricAsk) -> Result<MetricV1, Failure> {
+        match self {
+            Source::Remote(remote) => remote.why_metric(&ask).await,
+            Source::Local(desk) => {
+                let answer = desk.why_metric(ask).await;
+                answer.map(|answer| MetricV1::from(&answer)).map_err(refusal)
+            }
+        }
+    }
+
     /// Who calls whom.
     ///
     /// # Errors

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use halfopen_model::answer::{Cause, Condition, Scope, Strength, Verdict, WhyAnswer};
+use halfopen_model::answer::{MetricAnswer, MetricPlace, Scope, Verdict, WhyAnswer};
 use halfopen_model::batch::Cells;
 use halfopen_model::{Table, TimeRange};
-use halfopen_serve::desk::WhyAsk;
+use halfopen_serve::desk::{MetricAsk, WhyAsk, WhyBaseline};
 
 use super::evidence::Stored;
 use super::forms::combination;
@@ -38,32 +38,58 @@ pub(super) async fn ask(
     truth: &[String],
 ) -> Result<Asked, String> {
     let window = question.window.range();
-    let ask = WhyAsk {
-        scope: Scope { service: question.service.clone(), operation: None },
-        window: Some(window),
-        baseline: question.baseline.as_ref().map(super::labels::When::range),
-    };
     let began = Instant::now();
-    let answer = stored.desk.why(ask).await.map_err(|error| error.to_string())?;
-    let took = began.elapsed();
-    let is_verdict = answer.verdict == Verdict::Explained || is_somebody_suspect(&answer);
-    let ranking = match kind {
-        Kind::Service | Kind::Node => services(&answer),
-        Kind::Attributes => conditions(&answer),
-        Kind::Commit => commits(stored, &answer).await?,
+    let (ranking, is_verdict) = match &question.metric {
+        Some(metric) => of_metric(stored, metric, question).await?,
+        None => of_requests(stored, kind, question).await?,
     };
+    let took = began.elapsed();
     let mut candidates = candidates(stored, kind, window).await?;
     candidates.extend(truth.iter().cloned());
     Ok(Asked { ranking, candidates, is_verdict, took })
 }
 
-fn is_somebody_suspect(answer: &WhyAnswer) -> bool {
-    let mut suspects = answer.suspects.iter().flat_map(|suspects| &suspects.list);
-    suspects.any(|suspect| suspect.strength >= Strength::Likely)
+fn baseline(question: &Question) -> Option<WhyBaseline> {
+    question.baseline.as_ref().map(|when| WhyBaseline::Range(when.range()))
 }
 
-/// Services in the order in which the answer blames them: causes that explain the failures go
-/// before what stands out, and behind it where they do not.
+/// `halfopen why --metric`
+async fn of_metric(
+    stored: &Stored,
+    metric: &str,
+    question: &Question,
+) -> Result<(Vec<String>, bool), String> {
+    let ask = MetricAsk {
+        metric: metric.to_owned(),
+        total: question.total.clone(),
+        service: question.service.clone(),
+        window: Some(question.window.range()),
+        baseline: baseline(question),
+    };
+    let answer = stored.desk.why_metric(ask).await.map_err(|error| error.to_string())?;
+    Ok((places(&answer), answer.verdict == Verdict::Explained))
+}
+
+/// `halfopen why`
+async fn of_requests(
+    stored: &Stored,
+    kind: Kind,
+    question: &Question,
+) -> Result<(Vec<String>, bool), String> {
+    let ask = WhyAsk {
+        scope: Scope { service: question.service.clone(), operation: None },
+        window: Some(question.window.range()),
+        baseline: baseline(question),
+    };
+    let answer = stored.desk.why(ask).await.map_err(|error| error.to_string())?;
+    let ranking = match kind {
+        Kind::Commit => commits(stored, &answer).await?,
+        Kind::Service | Kind::Node | Kind::Attributes => services(&answer),
+    };
+    Ok((ranking, answer.verdict == Verdict::Explained))
+}
+
+/// Services in the order in which the answer blames them.
 fn services(answer: &WhyAnswer) -> Vec<String> {
     let mut ranking = Vec::new();
     for cause in &answer.causes {
@@ -73,31 +99,25 @@ fn services(answer: &WhyAnswer) -> Vec<String> {
         let parts = parts.map(|part| part.service.clone());
         ranking.extend(call.chain(parts).chain(peer).filter(|name| !name.is_empty()));
     }
-    let suspects = answer.suspects.iter().flat_map(|suspects| &suspects.list);
-    let suspects = suspects.map(|suspect| suspect.service.clone());
-    if answer.verdict == Verdict::Explained {
-        return first_of_each(ranking.into_iter().chain(suspects).collect());
-    }
-    first_of_each(suspects.chain(ranking).collect())
+    first_of_each(ranking)
 }
 
-/// Conditions: of every cause its first one, then the second ones.
-fn conditions(answer: &WhyAnswer) -> Vec<String> {
-    let longest = |cause: &Cause| cause.conditions.len();
-    let rounds = answer.causes.iter().map(longest).max().unwrap_or(0);
-    let nth = |round: usize| {
-        let of = answer.causes.iter().filter_map(move |cause| cause.conditions.get(round));
-        of.map(condition_text)
-    };
-    first_of_each((0..rounds).flat_map(nth).collect())
+/// Places of a metric: every cause, then what was less probable.
+fn places(answer: &MetricAnswer) -> Vec<String> {
+    let causes = answer.causes.iter().map(|cause| &cause.place);
+    let instead = answer.causes.iter().flat_map(|cause| &cause.instead);
+    first_of_each(causes.chain(instead).map(place_text).collect())
 }
 
-fn condition_text(condition: &Condition) -> String {
+fn place_text(place: &MetricPlace) -> String {
     let part = |part: &halfopen_model::answer::ConditionPart| {
         let name = part.attribute.split_once('.').map_or(part.attribute.as_str(), |(_, name)| name);
         (name.to_owned(), part.value.clone())
     };
-    combination(condition.parts.iter().map(part).collect())
+    match place {
+        MetricPlace::Attributes { parts, .. } => combination(parts.iter().map(part).collect()),
+        MetricPlace::Service { service, .. } => service.clone(),
+    }
 }
 
 /// Commits of the changes that the answer names; [`NONE`] where it names none.

@@ -116,6 +116,7 @@ fn node(_: &Path, label: &Value) -> Option<Read> {
     question.service = text_of(label, "target_node");
     let (metric, statistic) = (text_of(label, "target_metric")?, text_of(label, "target_agg")?);
     question.metric = Some(format!("{metric}.{statistic}"));
+    question.total = Some("requests.Sum".to_owned());
     Some(Read {
         evidence: Evidence {
             beginnings: vec![format!("{scenario}/issue"), format!("{scenario}/graph"), quiet],

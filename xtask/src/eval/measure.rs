@@ -6,7 +6,8 @@ use std::time::Duration;
 use halfopen_model::answer::Share;
 
 use super::ask::Asked;
-use super::labels::{Case, Kind, Question, Set};
+use super::labels::{Case, Kind, Set};
+use super::quiet::Window;
 use super::scramble::Names;
 
 /// Depths at which accuracy is measured.
@@ -27,6 +28,8 @@ pub(super) struct SetResult {
 pub(super) struct Quiet {
     pub(super) windows: u64,
     pub(super) verdicts: u64,
+    /// Windows that were left out: the incident that follows shows already.
+    pub(super) begun: u64,
     /// The first of those with a verdict: window and what was named.
     pub(super) examples: Vec<String>,
     pub(super) took: Duration,
@@ -69,6 +72,12 @@ impl SetResult {
     pub(super) fn kept_quiet(&self) -> Share {
         let Quiet { windows, verdicts, .. } = self.quiet;
         Share::new((windows - verdicts) as f64, windows as f64)
+    }
+
+    /// Cases in which a cause was named for sure.
+    pub(super) fn sure(&self) -> Share {
+        let sure = self.outcomes.iter().filter(|outcome| outcome.is_verdict).count();
+        Share::new(sure as f64, self.outcomes.len() as f64)
     }
 
     /// Cases in which a decoy was named first.
@@ -141,15 +150,24 @@ pub(super) fn show(ranks: &[Option<usize>]) -> String {
 }
 
 impl Quiet {
-    pub(super) fn add(&mut self, question: &Question, asked: &Asked) {
-        self.windows += 1;
+    /// Counts a window. One in which the incident that follows shows already is not quiet: real
+    /// incidents flare up before somebody labels their worst minute.
+    pub(super) fn add(&mut self, window: &Window, asked: &Asked) {
+        let parts = |name: &String| name.split(" & ").map(str::to_owned).collect::<BTreeSet<_>>();
+        let first = asked.ranking.first().map(parts).unwrap_or_default();
+        let is_same = |cause: &String| !parts(cause).is_disjoint(&first);
         self.took += asked.took;
+        if asked.is_verdict && window.truth.iter().any(is_same) {
+            self.begun += 1;
+            return;
+        }
+        self.windows += 1;
         if asked.is_verdict {
             self.verdicts += 1;
             if self.examples.len() < LISTED_MAX {
                 let first = asked.ranking.first().map_or("", String::as_str);
-                let window = question.window.range();
-                self.examples.push(format!("{}..{}: {first}", window.from, window.to));
+                let range = window.question.window.range();
+                self.examples.push(format!("{}..{}: {first}", range.from, range.to));
             }
         }
     }

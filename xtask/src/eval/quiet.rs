@@ -23,6 +23,12 @@ pub(super) fn share(all: usize, stores: usize) -> impl Fn(usize) -> usize {
     move |number| all / stores + usize::from(number < all % stores)
 }
 
+/// A window and the true causes of the incident that follows it in the same series.
+pub(super) struct Window {
+    pub(super) question: Question,
+    pub(super) truth: Vec<String>,
+}
+
 /// So many quiet windows of one store.
 ///
 /// # Errors
@@ -33,7 +39,7 @@ pub(super) fn windows(
     stored: &Stored,
     count: usize,
     seed: u64,
-) -> Result<Vec<Question>, String> {
+) -> Result<Vec<Window>, String> {
     let cases: Vec<&Case> = set.cases.iter().filter(|case| case.evidence == evidence).collect();
     let mut chance = Chance::new(seed, evidence as u64);
     let mut windows = Vec::new();
@@ -45,7 +51,11 @@ pub(super) fn windows(
             Kind::Node => of_nodes(case, stored, &mut chance)?,
             Kind::Commit => of_alert(case, stored, &mut chance),
         };
-        windows.extend(question);
+        let truth = match set.kind {
+            Kind::Attributes => case.truth.clone(),
+            Kind::Service | Kind::Node | Kind::Commit => Vec::new(),
+        };
+        windows.extend(question.map(|question| Window { question, truth }));
     }
     Ok(windows)
 }

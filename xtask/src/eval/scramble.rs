@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, DictionaryArray, ListArray, MapArray, RecordBatch, StringArray,
-    StructArray, TimestampNanosecondArray, UInt32Array,
+    StructArray, TimestampNanosecondArray, UInt8Array, UInt32Array,
 };
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Int32Type, TimestampNanosecondType, UInt8Type};
@@ -196,18 +196,28 @@ fn of_list(list: &ListArray, change: &dyn Fn(&str) -> String) -> Result<ArrayRef
 fn renamed_map(map: &MapArray, names: &Names) -> Result<ArrayRef, ArrowError> {
     let entries = map.entries();
     let (keys, values) = (map.keys().as_string::<i32>(), map.values().as_struct());
-    let (tags, texts) = (values.column(0), values.column(1).as_string::<i32>());
-    let types = tags.as_primitive::<UInt8Type>();
+    let (types, texts) = (values.column(0), values.column(1).as_string::<i32>());
+    let types = types.as_primitive::<UInt8Type>();
+    // Numbers of a metric's attributes name things; elsewhere they are sizes.
+    let is_word = |entry: usize| {
+        let key = keys.value(entry);
+        let is_text = types.value(entry) == ValueType::Text.tag();
+        is_renamed(key) && (is_text || key.starts_with(Scope::Metric.prefix()))
+    };
     let text = |entry: usize| {
         let text = texts.value(entry);
-        let is_text = types.value(entry) == ValueType::Text.tag();
-        match is_text && is_renamed(keys.value(entry)) {
+        match is_word(entry) {
             true => names.word(text),
             false => text.to_owned(),
         }
     };
+    let tag = |entry: usize| match is_word(entry) {
+        true => ValueType::Text.tag(),
+        false => types.value(entry),
+    };
+    let tags: UInt8Array = (0..texts.len()).map(|entry| Some(tag(entry))).collect();
     let texts: StringArray = (0..texts.len()).map(|entry| Some(text(entry))).collect();
-    let parts: Vec<ArrayRef> = vec![Arc::clone(tags), Arc::new(texts)];
+    let parts: Vec<ArrayRef> = vec![Arc::new(tags), Arc::new(texts)];
     let fields = values.fields().clone();
     let values = StructArray::try_new(fields, parts, values.nulls().cloned())?;
     let parts: Vec<ArrayRef> = vec![Arc::clone(map.keys()), Arc::new(values)];

@@ -23,6 +23,13 @@ pub(super) fn table(options: &Options, results: &[SetResult]) -> String {
     lines.extend(results.iter().map(row));
     for result in results {
         lines.push(format!("\n{}: first in {}", result.name, share(result.accuracy(1))));
+        lines.push(format!("  named for sure in {}", share(result.sure())));
+        if result.quiet.begun > 0 {
+            let begun = result.quiet.begun;
+            lines.push(format!(
+                "  {begun} quiet windows left out: the labelled cause shows already"
+            ));
+        }
         if result.kind == Kind::Commit {
             lines.push(format!("  decoys named first: {}", result.decoys()));
         }
@@ -104,9 +111,10 @@ fn set_json(result: &SetResult) -> Value {
         "at": DEPTHS,
         "accuracy": accuracy,
         "random": DEPTHS.map(|depth| result.random(depth)),
+        "sure": share(result.sure()),
         "decoys": result.decoys(),
         "quiet": { "kept": share(result.kept_quiet()), "not_kept": result.quiet.examples,
-                   "seconds": result.quiet.took.as_secs_f64() },
+                   "begun": result.quiet.begun, "seconds": result.quiet.took.as_secs_f64() },
         "seconds": { "median": median, "longest": longest },
         "cases": result.outcomes.iter().map(case_json).collect::<Vec<_>>(),
     })

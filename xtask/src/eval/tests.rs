@@ -152,3 +152,80 @@ fn an_order_holds_every_number_once() {
     assert_eq!(order, Chance::new(7, 1).order(100), "equal seeds give equal orders");
     assert_ne!(order, Chance::new(8, 1).order(100));
 }
+
+/// Requests of twelve minutes by two attributes; in the tenth those of one combination fail.
+fn counted() -> TempDir {
+    let folder = TempDir::new().expect("a folder");
+    let begin = 1_600_000_020;
+    let at = begin + 9 * 60;
+    let labels = format!(
+        r#"{{"cases": [{{"case": "one", "anomaly_unix": {at},
+            "root_cause": [{{"cdn": "2", "device": "tv"}}]}}]}}"#
+    );
+    write(folder.path(), "video/labels.json", &labels);
+    let mut table = "min,cdn,device,value,cnt\n".to_owned();
+    for minute in 0..12 {
+        for cdn in 1..5 {
+            for device in ["tv", "web", "app"] {
+                let hit = minute == 9 && cdn == 2 && device == "tv";
+                let failed = if hit { 120 } else { 3 + (minute + cdn) % 3 };
+                let min = begin + minute * 60;
+                table.push_str(&format!("{min},{cdn},{device},{failed},{}\n", 300 + cdn));
+            }
+        }
+    }
+    write(folder.path(), "video/cases/one.csv", &table);
+    folder
+}
+
+#[tokio::test]
+async fn counts_are_asked_about_in_the_failing_minute_and_beside_it() {
+    let folder = counted();
+    for shift in ["0s", "60s", "-60s"] {
+        let more = ["--quiet", "10", "--scramble", "--onset-shift", shift];
+        let results = results(&folder, &more).await;
+        let outcome = &results[0].outcomes[0];
+        assert_eq!(outcome.ranks(), [Some(1)], "{shift}: {:?}", outcome.ranking);
+        assert!(outcome.is_verdict && outcome.moved.is_none(), "{shift}: {:?}", outcome.moved);
+        assert_eq!(outcome.candidates, 4 + 3 + 12);
+        assert_eq!((results[0].quiet.verdicts, results[0].quiet.begun), (0, 0));
+        assert!(results[0].quiet.windows > 0);
+    }
+}
+
+/// Levels of three services for two days; in an incident that of the last one rises.
+fn levels() -> TempDir {
+    let folder = TempDir::new().expect("a folder");
+    let at = 1_600_400_000;
+    let labels = format!(
+        r#"{{"cases": [{{"case": "busy/issue_0", "scenario": "busy", "target_node": "front",
+            "target_metric": "latency", "target_agg": "Average", "target_unix": {at},
+            "root_cause_node": "stock", "has_own_baseline": true}}]}}"#
+    );
+    write(folder.path(), "pets/labels.json", &labels);
+    let graph = ",front,cart,stock\nfront,0.0,1.0,1.0\ncart,0.0,0.0,0.0\nstock,0.0,0.0,0.0\n";
+    write(folder.path(), "pets/busy/graph.csv", graph);
+    let head = "microservice,front,cart,stock,front,cart,stock\n\
+                metric,latency,latency,latency,requests,requests,requests\n\
+                statistic,Average,Average,Average,Sum,Sum,Sum\n\
+                unix_timestamp,,,,,,\n";
+    let row = |time: i64, stock: f64| {
+        let wave = (time / 300 % 7) as f64 / 100.0;
+        let (front, cart) = (0.2 + wave + stock / 2.0, 0.1 + wave);
+        format!("{time},{front},{cart},{},100,60,90\n", stock + wave)
+    };
+    let quiet: String = (0..500).map(|step| row(1_600_500_000 + step * 300, 0.05)).collect();
+    write(folder.path(), "pets/busy/noissue_metrics.csv", &format!("{head}{quiet}"));
+    let issue: String = (-3..3).map(|step| row(at + step * 300, 0.9)).collect();
+    write(folder.path(), "pets/busy/issue_0/metrics.csv", &format!("{head}{issue}"));
+    folder
+}
+
+#[tokio::test]
+async fn levels_are_followed_to_the_service_they_come_from() {
+    let results = results(&levels(), &["--quiet", "20", "--scramble"]).await;
+    let outcome = &results[0].outcomes[0];
+    assert_eq!(outcome.ranks(), [Some(1)], "{:?}", outcome.ranking);
+    assert!(outcome.is_verdict && outcome.moved.is_none(), "{:?}", outcome.moved);
+    assert_eq!(results[0].quiet.verdicts, 0, "{:?}", results[0].quiet.examples);
+}

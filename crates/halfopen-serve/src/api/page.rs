@@ -29,6 +29,7 @@ Ask over HTTP (JSON):
   GET  /api/v1/find?id=ANY-ID
   GET  /api/v1/traces/TRACE-ID
   GET  /api/v1/why?service=...&from=15m
+  GET  /api/v1/why-metric?metric=...&total=...&since=15m
   GET  /api/v1/map?since=15m    /api/v1/map.svg?since=15m
   GET  /api/v1/changes?since=6h&service=...
   POST /api/v1/changes          {{\"kind\": \"deploy\", \"service\": \"...\", \"version\": \"...\"}}

@@ -17,10 +17,11 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use super::{Answer, Api, json, text};
-use crate::desk::{Blame, ChangesAsk, DeskError, MapAsk, WhyAsk};
+use crate::desk::{Blame, ChangesAsk, DeskError, MapAsk, MetricAsk, WhyAsk, WhyBaseline};
 use crate::meter::Question;
 use crate::wire::{
-    ChangesV1, FindV1, MapV1, ProblemV1, QueryQuestionV1, QueryV1, TraceReplyV1, WhyV1, row_json,
+    ChangesV1, FindV1, MapV1, MetricV1, ProblemV1, QueryQuestionV1, QueryV1, TraceReplyV1, WhyV1,
+    row_json,
 };
 
 /// Who asks for JSON lines.
@@ -110,6 +111,7 @@ struct WhyParams {
     since: Option<String>,
     from: Option<String>,
     to: Option<String>,
+    baseline: Option<String>,
     baseline_from: Option<String>,
     baseline_to: Option<String>,
 }
@@ -119,15 +121,38 @@ pub(super) async fn why(State(api): State<Arc<Api>>, uri: Uri) -> Answer {
     let asked: WhyParams = params(&uri, "/api/v1/why?service=checkout&since=15m")?;
     let now = api.clock.now();
     let window = range(&asked.since, &asked.from, &asked.to, now)?;
-    let baseline = match (&asked.baseline_from, &asked.baseline_to) {
-        (None, None) => None,
-        (Some(_), Some(_)) => range(&None, &asked.baseline_from, &asked.baseline_to, now)?,
-        _ => return Err(ApiError::wrong("a baseline has two ends: baseline_from, baseline_to")),
-    };
+    let baseline = baseline(&asked.baseline, (&asked.baseline_from, &asked.baseline_to), now)?;
     let scope = Scope { service: asked.service, operation: asked.operation };
     let ask = WhyAsk { scope, window, baseline };
     let answered = async { api.desk.why(ask).await.map_err(refused) };
     json(&WhyV1::from(&api.ask(Question::Why, answered).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MetricParams {
+    metric: String,
+    total: Option<String>,
+    service: Option<String>,
+    since: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    baseline: Option<String>,
+    baseline_from: Option<String>,
+    baseline_to: Option<String>,
+}
+
+/// `GET /api/v1/why-metric`: where a metric comes from.
+pub(super) async fn why_metric(State(api): State<Arc<Api>>, uri: Uri) -> Answer {
+    let example = "/api/v1/why-metric?metric=requests.failed&total=requests&since=15m";
+    let asked: MetricParams = params(&uri, example)?;
+    let now = api.clock.now();
+    let window = range(&asked.since, &asked.from, &asked.to, now)?;
+    let baseline = baseline(&asked.baseline, (&asked.baseline_from, &asked.baseline_to), now)?;
+    let (metric, total, service) = (asked.metric, asked.total, asked.service);
+    let ask = MetricAsk { metric, total, service, window, baseline };
+    let answered = async { api.desk.why_metric(ask).await.map_err(refused) };
+    json(&MetricV1::from(&api.ask(Question::Why, answered).await?))
 }
 
 #[derive(Deserialize)]
@@ -183,6 +208,28 @@ fn params<T: DeserializeOwned>(uri: &Uri, example: &str) -> Result<T, ApiError> 
             .detail(rejection.body_text())
             .hint(format!("ask for example {example}"))
     })
+}
+
+/// What to compare with; `None` when nothing is said.
+fn baseline(
+    text: &Option<String>,
+    ends: (&Option<String>, &Option<String>),
+    now: UnixNanos,
+) -> Result<Option<WhyBaseline>, ApiError> {
+    match (text, ends) {
+        (None, (None, None)) => Ok(None),
+        (Some(text), (None, None)) => {
+            let read = WhyBaseline::read(text, now);
+            read.map(Some).map_err(|error| {
+                ApiError::wrong(error.to_string()).hint("or version, yesterday, -24h")
+            })
+        }
+        (None, (from @ Some(_), to @ Some(_))) => {
+            Ok(range(&None, from, to, now)?.map(WhyBaseline::Range))
+        }
+        _ => Err(ApiError::wrong("a baseline has two ends: baseline_from, baseline_to")
+            .hint("or one text: baseline=version, yesterday, -24h or FROM..TO")),
+    }
 }
 
 /// The time that is asked about; `None` when nothing is said.

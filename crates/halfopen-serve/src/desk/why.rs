@@ -8,7 +8,7 @@ use halfopen_model::time::{SECOND_NS, show_duration};
 use halfopen_model::{ReadEvidence, Table, TimeRange, TraceId, UnixNanos};
 
 use super::find::kept;
-use super::{Desk, DeskError};
+use super::{Desk, DeskError, WhyBaseline};
 
 /// What is looked at when nothing is said: long enough for an onset to lie inside, short enough
 /// to be about the trouble of now.
@@ -34,8 +34,8 @@ pub struct WhyAsk {
     pub scope: Scope,
     /// The time; `None` for the last 15 minutes that hold data.
     pub window: Option<TimeRange>,
-    /// The time to compare with.
-    pub baseline: Option<TimeRange>,
+    /// What to compare with; `None` for healthy requests of the window.
+    pub baseline: Option<WhyBaseline>,
 }
 
 /// Columns that say nothing about a failure and are large.
@@ -57,7 +57,9 @@ impl<S: ReadEvidence> Desk<S> {
         let mut evidence = WhyEvidence::default();
         let (spans, truncated) = self.spans_in(window, &mut gaps).await?;
         (evidence.spans, evidence.truncated) = (spans, truncated);
-        if let Some(baseline) = ask.baseline {
+        let service = ask.scope.service.as_deref();
+        let baseline = self.baseline(ask.baseline, window, service, &mut gaps).await?;
+        if let Some(baseline) = baseline {
             let (spans, truncated) = self.spans_in(baseline, &mut gaps).await?;
             evidence.baseline_spans = spans;
             evidence.truncated = evidence.truncated.or(truncated);
@@ -74,12 +76,8 @@ impl<S: ReadEvidence> Desk<S> {
             evidence.metrics.extend(kept(Table::Metrics, POINTS_MAX, rows, &mut gaps));
         }
         evidence.rejects = self.rejects_in(window).await?;
-        self.beside(window, ask.baseline, &mut evidence, &mut gaps).await?;
-        let question = WhyQuestion { scope: ask.scope, window, baseline: ask.baseline, now };
+        let question = WhyQuestion { scope: ask.scope, window, baseline, now };
         let mut answer = why::why(&question, &evidence);
-        if answer.suspects.is_none() {
-            answer.suspects = self.against_before(&question, &mut evidence, &mut gaps).await?;
-        }
         answer.gaps.extend(gaps);
         Ok(answer)
     }
@@ -90,7 +88,7 @@ impl<S: ReadEvidence> Desk<S> {
         now: UnixNanos,
         gaps: &mut Vec<Gap>,
     ) -> Result<TimeRange, DeskError> {
-        let recent = TimeRange { from: now.shifted(-WINDOW_NS_DEFAULT), to: now };
+        let recent = last_minutes(now);
         if self.holds_spans(recent).await? {
             return Ok(recent);
         }
@@ -211,8 +209,13 @@ impl<S: ReadEvidence> Desk<S> {
     }
 }
 
+/// What is looked at when nothing is said.
+pub(super) fn last_minutes(now: UnixNanos) -> TimeRange {
+    TimeRange { from: now.shifted(-WINDOW_NS_DEFAULT), to: now }
+}
+
 /// A window with its edges.
-pub(super) fn edged(window: TimeRange) -> TimeRange {
+fn edged(window: TimeRange) -> TimeRange {
     TimeRange { from: window.from.shifted(-EDGE_NS), to: window.to.shifted(EDGE_NS) }
 }
 

@@ -9,7 +9,7 @@ use halfopen_explain::request::failed_sql;
 use halfopen_model::answer::{Scope, Share, Verdict};
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{Batch, Fingerprint, Table, TimeRange, WriteEvidence as _};
-use halfopen_serve::desk::{Desk, DeskSettings, WhyAsk};
+use halfopen_serve::desk::{Desk, DeskSettings, WhyAsk, WhyBaseline};
 use halfopen_store::{Store, StoreConfig};
 use tempfile::TempDir;
 
@@ -150,8 +150,10 @@ async fn a_service_in_the_middle_and_a_baseline_count_as_sql_does() {
     ask.scope = Scope { service: Some("checkout".into()), operation: None };
     check(&spans, ask.clone(), &["attribute"]).await;
     let window = shop.window();
-    ask.baseline =
-        Some(TimeRange { from: window.from.shifted(-window.length_ns()), to: window.from });
+    ask.baseline = Some(WhyBaseline::Range(TimeRange {
+        from: window.from.shifted(-window.length_ns()),
+        to: window.from,
+    }));
     ask.scope = Scope { service: None, operation: Some("POST /checkout".into()) };
     check(&spans, ask, &["attribute"]).await;
 }

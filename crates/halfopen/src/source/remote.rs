@@ -9,10 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use halfopen_model::{TimeRange, UnixNanos};
 use halfopen_serve::PLAIN_ANSWER;
-use halfopen_serve::desk::{ChangesAsk, MapAsk, WhyAsk};
+use halfopen_serve::desk::{ChangesAsk, MapAsk, MetricAsk, WhyAsk};
 use halfopen_serve::wire::{
-    ChangesV1, FindV1, ImportTakenV1, MapV1, ProblemV1, QueryQuestionV1, QueryV1, TakenV1,
-    TraceReplyV1, WhyV1,
+    ChangesV1, FindV1, ImportTakenV1, MapV1, MetricV1, ProblemV1, QueryQuestionV1, QueryV1,
+    TakenV1, TraceReplyV1, WhyV1,
 };
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full};
@@ -98,8 +98,25 @@ impl Remote {
             }
         }
         parameters.add_range("from", "to", ask.window);
-        parameters.add_range("baseline_from", "baseline_to", ask.baseline);
+        if let Some(baseline) = ask.baseline {
+            parameters.add("baseline", &baseline.to_text());
+        }
         self.ask(Method::GET, &parameters.behind("/api/v1/why"), Vec::new()).await
+    }
+
+    pub(super) async fn why_metric(&self, ask: &MetricAsk) -> Result<MetricV1, Failure> {
+        let mut parameters = Parameters::default();
+        parameters.add("metric", &ask.metric);
+        for (name, value) in [("total", &ask.total), ("service", &ask.service)] {
+            if let Some(value) = value {
+                parameters.add(name, value);
+            }
+        }
+        parameters.add_range("from", "to", ask.window);
+        if let Some(baseline) = ask.baseline {
+            parameters.add("baseline", &baseline.to_text());
+        }
+        self.ask(Method::GET, &parameters.behind("/api/v1/why-metric"), Vec::new()).await
     }
 
     /// Sends a group of an import; `session` tells its groups from those of another one.

@@ -2,11 +2,11 @@
 
 use clap::Args;
 use halfopen_model::answer::Scope;
-use halfopen_model::time::{TimeError, parse_range};
-use halfopen_serve::desk::WhyAsk;
+use halfopen_model::time::TimeError;
+use halfopen_serve::desk::{MetricAsk, WhyAsk, WhyBaseline};
 
 use crate::cli::{SourceArgs, WindowArgs};
-use crate::show::{causes, suspects};
+use crate::show::{causes, measure};
 use crate::source::Source;
 use crate::{Failure, Outcome, Session};
 
@@ -14,7 +14,9 @@ const EXAMPLES: &str = "\
 Examples:
   halfopen why                                   what fails now
   halfopen why checkout \"POST /checkout\" --since 1h
-  halfopen why --from 14:00 --to 14:20 --baseline 13:00..13:20";
+  halfopen why --from 14:00 --to 14:20 --baseline 13:00..13:20
+  halfopen why --metric requests.failed --total requests --from 14:00 --to 14:05
+  halfopen why gateway --metric latency.p99 --total requests --since 20m";
 
 /// Flags of `why`.
 #[derive(Args, Debug)]
@@ -39,8 +41,18 @@ pub struct WhyArgs {
     #[command(flatten)]
     window: WindowArgs,
 
-    /// Compare with the requests of this time instead of with healthy ones of the same time
-    #[arg(long, value_name = "FROM..TO")]
+    /// Where does this metric come from? Counts of failing ones with --total, by attribute; a level
+    /// (latency, availability) of SERVICE, along the calls between services
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["of_operation", "operation"])]
+    pub metric: Option<String>,
+
+    /// The metric that counts all of them, failing and not; for a level: how much is asked for
+    #[arg(long, value_name = "NAME", requires = "metric")]
+    pub total: Option<String>,
+
+    /// Compare with the requests of this time instead of with healthy ones of the same time: a
+    /// range, "version" (the time before the last change of a version), "yesterday", "-24h"
+    #[arg(long, value_name = "FROM..TO", allow_hyphen_values = true)]
     pub baseline: Option<String>,
 
     /// Show every cause and condition, and what was ruled out
@@ -56,13 +68,15 @@ pub(crate) async fn run(args: WhyArgs, session: &mut Session) -> Result<Outcome,
     let now = session.clock.now();
     let window = args.window.range(now)?;
     let usage = |error: TimeError| Failure::usage(error.to_string());
-    let baseline = args.baseline.as_deref().map(|text| parse_range(text, now));
+    let baseline = args.baseline.as_deref().map(|text| WhyBaseline::read(text, now));
     let baseline = baseline.transpose().map_err(usage)?;
     let source = Source::open(&args.source, session).await?;
-    let scope = Scope {
-        service: args.of_service.or(args.service),
-        operation: args.of_operation.or(args.operation),
-    };
+    let service = args.of_service.or(args.service);
+    if let Some(metric) = args.metric {
+        let ask = MetricAsk { metric, total: args.total, service, window, baseline };
+        return of_metric(&source, ask, args.all, session).await;
+    }
+    let scope = Scope { service, operation: args.of_operation.or(args.operation) };
     let answer = source.why(WhyAsk { scope, window, baseline }).await?;
     if session.terminal.is_json() {
         session.terminal.json(&answer)?;
@@ -70,7 +84,24 @@ pub(crate) async fn run(args: WhyArgs, session: &mut Session) -> Result<Outcome,
         causes::show(&mut session.terminal, &answer, args.all)?;
     }
     // Silence is no success: a service that sent nothing is not clean.
-    let found = answer.suspects.as_ref().is_some_and(|s| s.list.iter().any(suspects::is_suspect));
-    let clean = answer.verdict == "healthy" && !found;
-    Ok(if clean { Outcome::Clean } else { Outcome::Notable })
+    Ok(if answer.verdict == "healthy" { Outcome::Clean } else { Outcome::Notable })
+}
+
+/// Asks where a metric comes from.
+async fn of_metric(
+    source: &Source,
+    ask: MetricAsk,
+    all: bool,
+    session: &mut Session,
+) -> Result<Outcome, Failure> {
+    if ask.total.is_none() && ask.service.is_none() {
+        return Err(Failure::usage("--metric needs --total, or a service that shows its level")
+            .hint("add --total NAME (counts all, failing or not), or name the service"));
+    }
+    let answer = source.why_metric(ask).await?;
+    match session.terminal.is_json() {
+        true => session.terminal.json(&answer)?,
+        false => measure::show(&mut session.terminal, &answer, all)?,
+    }
+    Ok(if answer.verdict == "healthy" { Outcome::Clean } else { Outcome::Notable })
 }

@@ -10,6 +10,7 @@ mod formats;
 mod full_disk;
 mod golden;
 mod import;
+mod metric;
 mod process;
 mod served;
 mod shop;
