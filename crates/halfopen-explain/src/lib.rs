@@ -30,6 +30,7 @@ pub mod shell;
 mod spans;
 mod sql;
 mod strength;
+mod suspects;
 pub mod trace;
 mod tree;
 pub mod why;

@@ -142,7 +142,7 @@ pub(crate) struct Spans<'a> {
     pub(crate) weighted: bool,
     /// The rank of the name that gave a peer or an instance, to let better names win.
     ranks: Vec<(u8, u8)>,
-    trace_codes: FoldMap<u128, u32>,
+    pub(crate) trace_codes: FoldMap<u128, u32>,
 }
 
 impl<'a> Spans<'a> {

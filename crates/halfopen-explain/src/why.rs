@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use arrow::array::RecordBatch;
 use halfopen_model::answer::{
-    BaselineKind, Cause, Gap, Onset, Scope, Share, Strength, Verdict, WhyAnswer,
+    BaselineKind, Cause, Gap, Onset, Scope, Share, Strength, Suspects, Verdict, WhyAnswer,
 };
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{TimeRange, UnixNanos, known};
@@ -31,6 +31,7 @@ use crate::origin;
 use crate::scope;
 use crate::spans::Spans;
 use crate::sql::Frame;
+use crate::suspects::{self, Beside};
 use crate::tree::Forest;
 
 /// With fewer failing requests than this nothing is said about them together.
@@ -75,6 +76,10 @@ pub struct WhyEvidence {
     pub changes: Vec<RecordBatch>,
     /// Points of [`LOSS_METRICS`] in the window and its edges.
     pub metrics: Vec<RecordBatch>,
+    /// Log records of the window and of the time it is compared with, for suspects.
+    pub logs: Vec<RecordBatch>,
+    /// Points of all metrics of the window and of the time before it, for suspects.
+    pub points: Vec<RecordBatch>,
     /// Pieces of telemetry in the window that could not be read.
     pub rejects: u64,
     /// The bound that was reached when spans were read, where one was.
@@ -100,6 +105,7 @@ pub fn why(question: &WhyQuestion, evidence: &WhyEvidence) -> WhyAnswer {
         before: None,
         onset: None,
         causes: Vec::new(),
+        suspects: None,
         ruled_out: Vec::new(),
         gaps: gaps::of_evidence(question, evidence, &spans, &forest, &requests, &chosen.members),
         spans: spans.len() as u64,
@@ -129,8 +135,31 @@ pub fn why(question: &WhyQuestion, evidence: &WhyEvidence) -> WhyAnswer {
             answer.verdict = Verdict::Explained;
         }
     }
+    if let Some((now, before)) = sides.eras(question) {
+        let beside = evidence.beside();
+        answer.suspects = Some(suspects::find(&mut spans, &forest, now, before, true, beside));
+    }
     answer.next = words::next(&answer);
     answer
+}
+
+/// What stands out in the window against the time `before` it, of which `evidence` has the spans
+/// as those of the baseline. For an answer that had nothing to compare with.
+pub fn suspects(question: &WhyQuestion, evidence: &WhyEvidence, before: TimeRange) -> Suspects {
+    let mut spans = Spans::load(&evidence.spans, &evidence.baseline_spans);
+    let forest = Forest::grow(&spans);
+    suspects::find(&mut spans, &forest, question.window, before, false, evidence.beside())
+}
+
+/// The time before a window that [`suspects`] compares it with.
+pub fn time_before(window: TimeRange) -> TimeRange {
+    suspects::time_before(window)
+}
+
+impl WhyEvidence {
+    fn beside(&self) -> Beside<'_> {
+        Beside { logs: &self.logs, metrics: &self.points }
+    }
 }
 
 /// What can be said before looking for causes: `Unexplained` when there is enough to look.
@@ -188,6 +217,14 @@ impl Sides {
             if baseline.is_empty() { (&window, None) } else { (&baseline, question.baseline) };
         let healthy = peers.iter().copied().filter(|number| !request(number).failed).collect();
         Sides { failing, healthy, course, onset, until, from, baseline: used, window }
+    }
+
+    /// Now, and the time to compare with for suspects, where one is known.
+    fn eras(&self, question: &WhyQuestion) -> Option<(TimeRange, TimeRange)> {
+        let now = TimeRange { from: UnixNanos(self.from), to: UnixNanos(self.until) };
+        let part = TimeRange { from: question.window.from, to: now.from };
+        let before = question.baseline.or(self.onset.map(|_| part))?;
+        Some((now, before))
     }
 
     /// Requests of the window, and whether some of the baseline are what they are compared with.

@@ -6,6 +6,7 @@ mod finding;
 mod lookup;
 mod map;
 mod measure;
+mod suspect;
 mod why;
 
 pub use changes::{ChangesAnswer, KnownChange, SeenChange};
@@ -16,6 +17,7 @@ pub use lookup::{
 };
 pub use map::{LeftOut, MapAnswer, MapEdge, MapNode, NodeChange, NodeKind, Quantiles};
 pub use measure::{Measured, MetricAnswer, MetricCause, MetricPlace};
+pub use suspect::{Deviation, Suspect, Suspects};
 pub use why::{
     AfterChange, BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Onset, Scope,
     Verdict, VersionSplit, WhyAnswer,

@@ -16,6 +16,7 @@ mod changes;
 mod find;
 mod map;
 mod metric;
+mod suspects;
 #[cfg(test)]
 mod tests;
 mod trace;

@@ -20,6 +20,7 @@ mod query;
 mod refusals;
 mod scalar;
 mod store;
+mod suspects;
 #[cfg(test)]
 mod tests;
 mod why;
@@ -39,6 +40,7 @@ pub use query::{ColumnV1, QueryQuestionV1, QueryV1, row_json};
 pub use refusals::{RefusalV1, RefusalsV1, RefusedV1};
 pub use scalar::{ShareV1, SpanIdV1, TimeRangeV1, TimeV1, TraceIdV1};
 pub use store::{CheckV1, ExportV1, FileProblemV1, PartSizeV1, RebuiltV1, StatsV1, TableStatsV1};
+pub use suspects::{DeviationV1, SuspectV1, SuspectsV1};
 pub use why::{
     AfterV1, AlsoFailingV1, BaselineV1, CallV1, CauseV1, ConditionV1, ContrastV1, EvidenceV1,
     OnsetV1, PartV1, ScopeV1, SplitV1, WhyV1,

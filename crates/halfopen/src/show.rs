@@ -9,6 +9,7 @@ pub(crate) mod changes;
 pub(crate) mod fold;
 pub(crate) mod graph;
 pub(crate) mod measure;
+pub(crate) mod suspects;
 pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod timeline;

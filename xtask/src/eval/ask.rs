@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use halfopen_model::answer::{MetricAnswer, MetricPlace, Scope, Verdict, WhyAnswer};
+use halfopen_model::answer::{MetricAnswer, MetricPlace, Scope, Strength, Verdict, WhyAnswer};
 use halfopen_model::batch::Cells;
 use halfopen_model::{Table, TimeRange};
 use halfopen_serve::desk::{MetricAsk, WhyAsk, WhyBaseline};
@@ -82,14 +82,21 @@ async fn of_requests(
         baseline: baseline(question),
     };
     let answer = stored.desk.why(ask).await.map_err(|error| error.to_string())?;
+    let is_verdict = answer.verdict == Verdict::Explained || is_somebody_suspect(&answer);
     let ranking = match kind {
         Kind::Commit => commits(stored, &answer).await?,
         Kind::Service | Kind::Node | Kind::Attributes => services(&answer),
     };
-    Ok((ranking, answer.verdict == Verdict::Explained))
+    Ok((ranking, is_verdict))
 }
 
-/// Services in the order in which the answer blames them.
+fn is_somebody_suspect(answer: &WhyAnswer) -> bool {
+    let mut suspects = answer.suspects.iter().flat_map(|suspects| &suspects.list);
+    suspects.any(|suspect| suspect.strength >= Strength::Likely)
+}
+
+/// Services in the order in which the answer blames them: causes that explain the failures go
+/// before what stands out, and behind it where they do not.
 fn services(answer: &WhyAnswer) -> Vec<String> {
     let mut ranking = Vec::new();
     for cause in &answer.causes {
@@ -99,7 +106,12 @@ fn services(answer: &WhyAnswer) -> Vec<String> {
         let parts = parts.map(|part| part.service.clone());
         ranking.extend(call.chain(parts).chain(peer).filter(|name| !name.is_empty()));
     }
-    first_of_each(ranking)
+    let suspects = answer.suspects.iter().flat_map(|suspects| &suspects.list);
+    let suspects = suspects.map(|suspect| suspect.service.clone());
+    if answer.verdict == Verdict::Explained {
+        return first_of_each(ranking.into_iter().chain(suspects).collect());
+    }
+    first_of_each(suspects.chain(ranking).collect())
 }
 
 /// Places of a metric: every cause, then what was less probable.

@@ -1,6 +1,7 @@
 //! The answer of `why`.
 
 use crate::answer::finding::{Evidence, Gap, Share, Strength};
+use crate::answer::suspect::Suspects;
 use crate::id::{SpanId, TraceId};
 use crate::time::{TimeRange, UnixNanos};
 
@@ -23,6 +24,8 @@ pub struct WhyAnswer {
     pub onset: Option<Onset>,
     /// Causes, the strongest first.
     pub causes: Vec<Cause>,
+    /// Services that stand out against another time; `None` where there is none to compare with.
+    pub suspects: Option<Suspects>,
     /// What was looked at and excluded, each with its reason.
     pub ruled_out: Vec<String>,
     /// What could not be known.

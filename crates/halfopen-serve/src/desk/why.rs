@@ -76,8 +76,12 @@ impl<S: ReadEvidence> Desk<S> {
             evidence.metrics.extend(kept(Table::Metrics, POINTS_MAX, rows, &mut gaps));
         }
         evidence.rejects = self.rejects_in(window).await?;
+        self.beside(window, baseline, &mut evidence, &mut gaps).await?;
         let question = WhyQuestion { scope: ask.scope, window, baseline, now };
         let mut answer = why::why(&question, &evidence);
+        if answer.suspects.is_none() {
+            answer.suspects = self.against_before(&question, &mut evidence, &mut gaps).await?;
+        }
         answer.gaps.extend(gaps);
         Ok(answer)
     }
@@ -215,7 +219,7 @@ pub(super) fn last_minutes(now: UnixNanos) -> TimeRange {
 }
 
 /// A window with its edges.
-fn edged(window: TimeRange) -> TimeRange {
+pub(super) fn edged(window: TimeRange) -> TimeRange {
     TimeRange { from: window.from.shifted(-EDGE_NS), to: window.to.shifted(EDGE_NS) }
 }
 

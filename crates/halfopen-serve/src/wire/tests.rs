@@ -8,8 +8,8 @@ use arrow::array::{
 use arrow::datatypes::Int32Type;
 use expect_test::expect_file;
 use halfopen_model::answer::{
-    BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Evidence, EvidenceRef, Gap,
-    Onset, Scope, Share, Strength, Verdict, WhyAnswer,
+    BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Deviation, Evidence,
+    EvidenceRef, Gap, Onset, Scope, Share, Strength, Suspect, Suspects, Verdict, WhyAnswer,
 };
 use halfopen_model::attribute::AttributeValue;
 use halfopen_model::schema::value_fields;
@@ -112,6 +112,33 @@ fn a_value_that_is_no_json_is_text() {
     assert_eq!(attribute_json(&AttributeValue::List("[1,".into())).to_string(), "\"[1,\"");
 }
 
+fn suspects(window: TimeRange, trace_id: TraceId) -> Suspects {
+    Suspects {
+        now: window,
+        before: window,
+        list: vec![Suspect {
+            strength: Strength::Likely,
+            service: "stock".into(),
+            instance: None,
+            score: 0.5,
+            evidence: vec![Deviation {
+                kind: "self_time",
+                subject: "GET /stock".into(),
+                before: 3e6,
+                now: 2.4e8,
+                unit: "ns".into(),
+                samples: 120,
+                samples_before: 118,
+                score: 0.5,
+                refs: vec![EvidenceRef::Trace(trace_id), EvidenceRef::Series(7)],
+                query: None,
+            }],
+            explains: vec!["gateway".into()],
+        }],
+        compared: 9,
+    }
+}
+
 fn why() -> WhyAnswer {
     let trace_id = TraceId([0x7f; 16]);
     let contrast = Contrast { failing: Share::new(398.0, 412.0), healthy: Share::new(0.0, 9418.0) };
@@ -164,6 +191,7 @@ fn why() -> WhyAnswer {
                 query: Some("select 1".into()),
             }],
         }],
+        suspects: Some(suspects(window, trace_id)),
         ruled_out: vec!["stock: fails as often among healthy requests".into()],
         gaps: vec![Gap::NoBaseline],
         spans: 39_320,

@@ -6,7 +6,7 @@ use halfopen_model::answer::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{GapV1, ShareV1, SpanIdV1, TimeRangeV1, TimeV1, TraceIdV1, Version};
+use super::{GapV1, ShareV1, SpanIdV1, SuspectsV1, TimeRangeV1, TimeV1, TraceIdV1, Version};
 
 /// The answer of `why`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct WhyV1 {
     pub onset: Option<OnsetV1>,
     /// Causes, the strongest first.
     pub causes: Vec<CauseV1>,
+    /// What stands out against another time; null where there is none to compare with.
+    #[serde(default)]
+    pub suspects: Option<SuspectsV1>,
     /// What was excluded, each with its reason.
     pub ruled_out: Vec<String>,
     /// What could not be known.
@@ -229,6 +232,7 @@ impl From<&WhyAnswer> for WhyV1 {
             before: answer.before.map(ShareV1::from),
             onset: answer.onset.map(OnsetV1::from),
             causes: answer.causes.iter().map(CauseV1::from).collect(),
+            suspects: answer.suspects.as_ref().map(SuspectsV1::from),
             ruled_out: answer.ruled_out.clone(),
             gaps: answer.gaps.iter().map(GapV1::from).collect(),
             spans: answer.spans,
@@ -355,12 +359,6 @@ impl From<&VersionSplit> for SplitV1 {
 
 impl From<&Evidence> for EvidenceV1 {
     fn from(evidence: &Evidence) -> EvidenceV1 {
-        let place = |row: &EvidenceRef| match row {
-            EvidenceRef::Trace(trace_id) => format!("trace:{trace_id}"),
-            EvidenceRef::Span(trace_id, span_id) => format!("span:{trace_id}/{span_id}"),
-            EvidenceRef::Change(id) => format!("change:{id}"),
-            EvidenceRef::Series(series) => format!("series:{series}"),
-        };
         EvidenceV1 {
             kind: evidence.kind.to_owned(),
             subject: evidence.subject.clone(),
@@ -369,8 +367,18 @@ impl From<&Evidence> for EvidenceV1 {
             failing: evidence.failing.into(),
             healthy: evidence.healthy.into(),
             strength: evidence.strength.to_string(),
-            refs: evidence.refs.iter().map(place).collect(),
+            refs: evidence.refs.iter().map(row_of).collect(),
             query: evidence.query.clone(),
         }
+    }
+}
+
+/// A row that evidence points to, as text.
+pub(super) fn row_of(row: &EvidenceRef) -> String {
+    match row {
+        EvidenceRef::Trace(trace_id) => format!("trace:{trace_id}"),
+        EvidenceRef::Span(trace_id, span_id) => format!("span:{trace_id}/{span_id}"),
+        EvidenceRef::Change(id) => format!("change:{id}"),
+        EvidenceRef::Series(series) => format!("series:{series}"),
     }
 }

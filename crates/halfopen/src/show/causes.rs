@@ -4,6 +4,7 @@ use halfopen_serve::wire::{
     AfterV1, CallV1, CauseV1, ConditionV1, ContrastV1, OnsetV1, PartV1, ScopeV1, WhyV1,
 };
 
+use super::suspects;
 use super::text::{
     about, clean, clock, closing, count, date, of, padded, percent, plural, short, width,
 };
@@ -42,6 +43,7 @@ pub(crate) fn show(terminal: &mut Terminal, answer: &WhyV1, all: bool) -> Result
             percent(other.failing.ratio),
         ))?;
     }
+    suspects::show(terminal, answer, all)?;
     if all {
         for reason in &answer.ruled_out {
             terminal.line(format_args!("not:  {}", clean(reason)))?;

@@ -6,7 +6,7 @@ use halfopen_model::time::TimeError;
 use halfopen_serve::desk::{MetricAsk, WhyAsk, WhyBaseline};
 
 use crate::cli::{SourceArgs, WindowArgs};
-use crate::show::{causes, measure};
+use crate::show::{causes, measure, suspects};
 use crate::source::Source;
 use crate::{Failure, Outcome, Session};
 
@@ -84,7 +84,9 @@ pub(crate) async fn run(args: WhyArgs, session: &mut Session) -> Result<Outcome,
         causes::show(&mut session.terminal, &answer, args.all)?;
     }
     // Silence is no success: a service that sent nothing is not clean.
-    Ok(if answer.verdict == "healthy" { Outcome::Clean } else { Outcome::Notable })
+    let found = answer.suspects.as_ref().is_some_and(|s| s.list.iter().any(suspects::is_suspect));
+    let clean = answer.verdict == "healthy" && !found;
+    Ok(if clean { Outcome::Clean } else { Outcome::Notable })
 }
 
 /// Asks where a metric comes from.

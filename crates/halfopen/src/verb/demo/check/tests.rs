@@ -74,6 +74,7 @@ fn answer() -> WhyAnswer {
         before: None,
         onset: None,
         causes: vec![cause],
+        suspects: None,
         ruled_out: Vec::new(),
         gaps: Vec::new(),
         spans: 1_000,

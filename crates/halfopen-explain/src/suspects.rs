@@ -1,0 +1,214 @@
+//! What stands out when requests do not say that they failed, and beside it when they do.
+//!
+//! Two times are compared: now, and a time when all was well. Each kind of evidence (a file each)
+//! gives observations: how long operations work by themselves, how long calls are under way,
+//! which calls are made, what is logged, where requests begin to fail, what machines are used
+//! for. `combine` makes suspects of them.
+//!
+//! When it began may be given a minute too early or too late: the time from a minute before and
+//! that from a minute after are looked at too, and the one in which something stands out most is
+//! the answer.
+
+mod call_shape;
+mod combine;
+mod edge_gap;
+mod eras;
+mod error_origin;
+mod kinship;
+mod log_statement;
+mod presence;
+mod resources;
+mod self_time;
+mod templates;
+mod timing;
+mod words;
+
+use std::collections::BTreeSet;
+
+use arrow::array::RecordBatch;
+use halfopen_model::answer::Suspects;
+use halfopen_model::time::SECOND_NS;
+use halfopen_model::{TimeRange, UnixNanos};
+
+use crate::intern::{FoldMap, NONE};
+use crate::spans::Spans;
+use crate::tree::Forest;
+use combine::{Calls, Observed};
+use eras::{Eras, Units};
+use kinship::Kinship;
+use log_statement::Statements;
+use presence::Presence;
+use resources::Resources;
+use timing::Timing;
+
+/// The begin of what is wrong may be given so much too early or too late...
+const OFF_NS: i64 = 60 * SECOND_NS;
+
+/// ...where at least so much time is left to look at.
+const LENGTH_MIN_NS: i64 = 60 * SECOND_NS;
+
+/// Another begin is only taken where something stands out by so much more.
+const MOVED_COST: f64 = 0.02;
+
+/// Cuts of a window that nothing is known about: what is wrong may have begun inside of it.
+const CUTS: [f64; 3] = [1.0 / 3.0, 0.5, 2.0 / 3.0];
+
+/// Logs and metrics beside the spans.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Beside<'a> {
+    pub(crate) logs: &'a [RecordBatch],
+    pub(crate) metrics: &'a [RecordBatch],
+}
+
+/// Pairs of codes as one number.
+#[derive(Default)]
+struct Places {
+    codes: FoldMap<[u32; 2], u32>,
+    pairs: Vec<[u32; 2]>,
+}
+
+impl Places {
+    fn code(&mut self, pair: [u32; 2]) -> u32 {
+        let next = self.pairs.len() as u32;
+        let code = *self.codes.entry(pair).or_insert(next);
+        if code == next {
+            self.pairs.push(pair);
+        }
+        code
+    }
+
+    fn pair(&self, code: u32) -> [u32; 2] {
+        self.pairs[code as usize]
+    }
+}
+
+/// Everything that was measured once and is compared several times.
+struct Measured {
+    units: Units,
+    places: Places,
+    self_time: Timing,
+    edge_gap: Timing,
+    call_shape: Presence,
+    statements: Statements,
+    error_origin: Presence,
+    resources: Resources,
+    calls: Calls,
+    services: usize,
+}
+
+impl Measured {
+    fn of(spans: &mut Spans<'_>, forest: &Forest, eras: &Eras, beside: Beside<'_>) -> Measured {
+        let kin = Kinship::of(spans, forest);
+        let units = Units::of(spans, forest, eras);
+        let mut places = Places::default();
+        let self_time = self_time::measure(spans, forest, &kin, &mut places);
+        let edge_gap = edge_gap::measure(spans, forest, &kin, &mut places);
+        let call_shape = call_shape::count(spans, forest, &kin, &mut places);
+        let error_origin = error_origin::count(spans, forest, &kin, &mut places);
+        let statements = log_statement::mine(spans, forest, &units, beside.logs, &mut places);
+        let resources = Resources::read(beside.metrics);
+        let services: BTreeSet<u32> = spans.service.iter().copied().collect();
+        let calls = calls(spans, forest, &kin);
+        Measured {
+            units,
+            places,
+            self_time,
+            edge_gap,
+            call_shape,
+            statements,
+            error_origin,
+            resources,
+            calls,
+            services: services.into_iter().filter(|service| *service != NONE).count(),
+        }
+    }
+
+    fn suspects(&self, spans: &Spans<'_>, eras: &Eras) -> Suspects {
+        let teller = words::Teller { measured: self, spans, eras };
+        let mut observed: Vec<Observed> = Vec::new();
+        observed.extend(self.self_time.compare(&self.units, eras).iter().map(|s| teller.own(s)));
+        observed.extend(teller.gaps(&self.edge_gap.compare(&self.units, eras)));
+        let shapes = self.call_shape.compare(&self.units, eras);
+        observed.extend(shapes.iter().map(|shifted| teller.shape(shifted)));
+        let statements = self.statements.presence.compare(&self.units, eras);
+        observed.extend(statements.iter().map(|shifted| teller.statement(shifted)));
+        let origins = self.error_origin.compare(&self.units, eras);
+        observed.extend(origins.iter().filter(|o| o.rise() > 0.0).map(|o| teller.origin(o)));
+        observed.extend(self.resources.compare(eras).into_iter().map(|one| teller.resource(one)));
+        let list = combine::suspects(observed, &self.calls);
+        Suspects { now: eras.now, before: eras.before, list, compared: self.services }
+    }
+}
+
+/// What stands out in `eras.now` against `eras.before`. `known` tells that the begin of now was
+/// given or found; where it was not, what is wrong may have begun later in the window.
+pub(crate) fn find(
+    spans: &mut Spans<'_>,
+    forest: &Forest,
+    now: TimeRange,
+    before: TimeRange,
+    known: bool,
+    beside: Beside<'_>,
+) -> Suspects {
+    let eras = Eras { now, before };
+    let measured = Measured::of(spans, forest, &eras, beside);
+    let mut best = measured.suspects(spans, &eras);
+    for eras in others(&eras, known) {
+        let found = measured.suspects(spans, &eras);
+        if first(&found) > first(&best) + MOVED_COST {
+            best = found;
+        }
+    }
+    best
+}
+
+fn first(found: &Suspects) -> f64 {
+    found.list.first().map_or(0.0, |suspect| suspect.score)
+}
+
+/// Other times that may be meant.
+fn others(eras: &Eras, known: bool) -> Vec<Eras> {
+    let (from, to) = (eras.now.from, eras.now.to);
+    let mut all = Vec::new();
+    if known {
+        let early = TimeRange { from: from.shifted(-OFF_NS), to };
+        let late = TimeRange { from: from.shifted(OFF_NS), to };
+        all.extend([early, late].map(|now| Eras { now, before: eras.before }));
+    } else {
+        let cut = |part: f64| {
+            let at = from.shifted((eras.now.length_ns() as f64 * part) as i64);
+            let before = TimeRange { from: eras.before.from.min(from), to: at };
+            Eras { now: TimeRange { from: at, to }, before }
+        };
+        all.extend(CUTS.map(cut));
+    }
+    all.retain(|eras| eras.now.length_ns() >= LENGTH_MIN_NS);
+    all
+}
+
+/// The time before a window that it is compared with where nothing else is known: as long, and at
+/// most so long that what was deployed since is rarely part of it.
+pub(crate) fn time_before(window: TimeRange) -> TimeRange {
+    const BEFORE_NS_MAX: i64 = 15 * 60 * SECOND_NS;
+    let length_ns = window.length_ns().clamp(OFF_NS, BEFORE_NS_MAX);
+    TimeRange { from: UnixNanos(window.from.0.saturating_sub(length_ns)), to: window.from }
+}
+
+fn calls(spans: &Spans<'_>, forest: &Forest, kin: &Kinship) -> Calls {
+    let mut pairs = BTreeSet::new();
+    for row in 0..spans.len() {
+        let parent = forest.parent[row];
+        if parent != NONE && spans.service[row] != spans.service[parent as usize] {
+            pairs.insert([spans.service[parent as usize], spans.service[row]]);
+        }
+        if kin.calls_out[row] && kin.children(row).is_empty() && spans.peer[row] != NONE {
+            pairs.insert([spans.service[row], spans.peer[row]]);
+        }
+    }
+    let mut calls = Calls::new();
+    for [caller, callee] in pairs.into_iter().filter(|pair| !pair.contains(&NONE)) {
+        let (caller, callee) = (spans.words.text(caller), spans.words.text(callee));
+        calls.entry(caller.to_owned()).or_default().insert(callee.to_owned());
+    }
+    calls
+}

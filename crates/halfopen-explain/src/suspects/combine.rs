@@ -1,0 +1,245 @@
+//! From observations to suspects: the strongest counts, agreement adds a little, what a
+//! dependency explains is taken from its callers, and who stands out is judged against the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use halfopen_model::answer::{Deviation, Strength, Suspect};
+
+/// What a second kind that agrees adds: a part of its own score.
+const AGREEMENT: f64 = 0.1;
+
+/// A caller's change is explained by something below it that stands out at least so much...
+const EXPLAINED_PART: f64 = 0.5;
+
+/// ...and then counts only so much.
+const EXPLAINED_WEIGHT: f64 = 0.5;
+
+/// A suspect stands out at least so far...
+const LIKELY_MIN: f64 = 0.5;
+
+/// ...and a strong one so far...
+const STRONG_MIN: f64 = 0.75;
+
+/// ...and so many times farther than the next one that it does not explain.
+const STRONG_LEAD_MIN: f64 = 1.3;
+
+/// Where so many services stand out alike, the times differ as a whole and nobody is suspect...
+const ALIKE: usize = 3;
+
+/// ...which is so when the last of them reaches this part of the first.
+const ALIKE_PART: f64 = 0.8;
+
+/// More suspects than this are no help.
+pub(super) const SUSPECTS_MAX: usize = 10;
+
+/// So much of its evidence is shown for one suspect.
+const EVIDENCE_MAX: usize = 8;
+
+/// One observation about a service.
+pub(super) struct Observed {
+    pub(super) service: String,
+    pub(super) instance: Option<String>,
+    /// Whether it can only come from the service itself: its own time, its own use of resources.
+    /// What a service writes, whom it calls and how it fails may follow from another.
+    pub(super) own: bool,
+    pub(super) deviation: Deviation,
+}
+
+/// Who calls whom, by name.
+pub(super) type Calls = BTreeMap<String, BTreeSet<String>>;
+
+/// Orders services by how much they stand out.
+pub(super) fn suspects(mut observed: Vec<Observed>, calls: &Calls) -> Vec<Suspect> {
+    observed.retain(|one| one.deviation.score > 0.0);
+    observed.sort_by(|a, b| {
+        let by_score = b.deviation.score.total_cmp(&a.deviation.score);
+        by_score.then_with(|| {
+            (a.deviation.kind, &a.deviation.subject).cmp(&(b.deviation.kind, &b.deviation.subject))
+        })
+    });
+    let mut of_service: BTreeMap<String, Vec<Observed>> = BTreeMap::new();
+    for one in observed {
+        of_service.entry(one.service.clone()).or_default().push(one);
+    }
+    let scores: BTreeMap<&str, f64> =
+        of_service.iter().map(|(service, all)| (service.as_str(), score(all, false))).collect();
+    let mut found = Vec::new();
+    for (service, all) in &of_service {
+        let below = below(service, calls);
+        let of_below = below.iter().filter_map(|name| scores.get(name)).copied();
+        let deepest = of_below.fold(0.0, f64::max);
+        let whole = scores[service.as_str()];
+        let explained = deepest >= EXPLAINED_PART * whole;
+        let weight = if explained { EXPLAINED_WEIGHT } else { 1.0 };
+        let score = (whole * weight).max(score(all, true));
+        found.push(suspect(service, all, score));
+    }
+    found.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.service.cmp(&b.service)));
+    found.truncate(SUSPECTS_MAX);
+    judge(&mut found, calls);
+    found
+}
+
+/// The strongest, and a little for each other kind. `own`: only what cannot come from others.
+fn score(all: &[Observed], own: bool) -> f64 {
+    let mut of_kind: BTreeMap<&str, f64> = BTreeMap::new();
+    for one in all.iter().filter(|one| one.own || !own) {
+        let best = of_kind.entry(one.deviation.kind).or_default();
+        *best = best.max(one.deviation.score);
+    }
+    let strongest = of_kind.values().copied().fold(0.0, f64::max);
+    strongest + AGREEMENT * (of_kind.values().sum::<f64>() - strongest)
+}
+
+fn suspect(service: &str, all: &[Observed], score: f64) -> Suspect {
+    let mut evidence: Vec<Deviation> = Vec::new();
+    for one in all {
+        let same = |known: &&Deviation| known.kind == one.deviation.kind;
+        if evidence.iter().filter(same).count() < EVIDENCE_MAX / 2 {
+            evidence.push(one.deviation.clone());
+        }
+    }
+    evidence.truncate(EVIDENCE_MAX);
+    Suspect {
+        strength: Strength::Weak,
+        service: service.to_owned(),
+        instance: all.first().and_then(|one| one.instance.clone()),
+        score,
+        evidence,
+        explains: Vec::new(),
+    }
+}
+
+/// How much each bears among the others, and what it explains.
+fn judge(found: &mut [Suspect], calls: &Calls) {
+    let scores: Vec<f64> = found.iter().map(|suspect| suspect.score).collect();
+    let explains: Vec<Vec<String>> = found
+        .iter()
+        .map(|suspect| {
+            let calls_it = |other: &&Suspect| {
+                other.service != suspect.service
+                    && below(&other.service, calls).contains(suspect.service.as_str())
+                    && other.score < suspect.score
+            };
+            found.iter().filter(calls_it).map(|other| other.service.clone()).collect()
+        })
+        .collect();
+    let first = scores.first().copied().unwrap_or(0.0);
+    let alike = scores.get(ALIKE - 1).is_some_and(|score| *score >= ALIKE_PART * first);
+    for (place, suspect) in found.iter_mut().enumerate() {
+        let others = scores.iter().enumerate().filter(|(other, _)| *other != place);
+        let next = others.map(|(_, score)| *score).fold(0.0, f64::max);
+        let leads = suspect.score >= STRONG_LEAD_MIN * next;
+        suspect.strength = if alike || suspect.score < LIKELY_MIN {
+            Strength::Weak
+        } else if suspect.score >= STRONG_MIN && leads {
+            Strength::Strong
+        } else {
+            Strength::Likely
+        };
+    }
+    let strongest = found.first().map_or(0.0, |suspect| suspect.score);
+    for (suspect, explains) in found.iter_mut().zip(explains) {
+        if suspect.strength >= Strength::Likely && suspect.score >= strongest {
+            suspect.explains = explains;
+        }
+    }
+}
+
+/// All services that one calls, directly or not, without itself.
+fn below<'a>(service: &'a str, calls: &'a Calls) -> BTreeSet<&'a str> {
+    let (mut seen, mut open) = (BTreeSet::new(), vec![service]);
+    while let Some(at) = open.pop() {
+        for callee in calls.get(at).into_iter().flatten() {
+            if seen.insert(callee.as_str()) {
+                open.push(callee);
+            }
+        }
+    }
+    seen.remove(service);
+    seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn observed(service: &str, kind: &'static str, score: f64, own: bool) -> Observed {
+        let deviation = Deviation {
+            kind,
+            subject: service.to_owned(),
+            before: 0.0,
+            now: 1.0,
+            unit: "ratio".to_owned(),
+            samples: 10,
+            samples_before: 10,
+            score,
+            refs: Vec::new(),
+            query: None,
+        };
+        Observed { service: service.to_owned(), instance: None, own, deviation }
+    }
+
+    fn calls(pairs: &[(&str, &str)]) -> Calls {
+        let mut calls = Calls::new();
+        for (caller, callee) in pairs {
+            calls.entry((*caller).to_owned()).or_default().insert((*callee).to_owned());
+        }
+        calls
+    }
+
+    fn names(found: &[Suspect]) -> Vec<(&str, Strength)> {
+        found.iter().map(|suspect| (suspect.service.as_str(), suspect.strength)).collect()
+    }
+
+    #[test]
+    fn what_a_dependency_explains_is_taken_from_its_callers() {
+        let all = vec![
+            observed("shop", "log_statement", 0.9, false),
+            observed("stock", "log_statement", 0.7, false),
+        ];
+        let found = suspects(all, &calls(&[("shop", "orders"), ("orders", "stock")]));
+        assert_eq!(names(&found), [("stock", Strength::Likely), ("shop", Strength::Weak)]);
+        assert_eq!(found[0].explains, ["shop"]);
+    }
+
+    #[test]
+    fn own_time_is_not_explained_by_a_dependency() {
+        let all = vec![
+            observed("shop", "self_time", 0.9, true),
+            observed("stock", "log_statement", 0.6, false),
+        ];
+        let found = suspects(all, &calls(&[("shop", "stock")]));
+        assert_eq!(names(&found), [("shop", Strength::Strong), ("stock", Strength::Likely)]);
+    }
+
+    #[test]
+    fn agreement_adds_a_little_and_never_beats_strength() {
+        let all = vec![
+            observed("one", "self_time", 0.6, true),
+            observed("many", "self_time", 0.4, true),
+            observed("many", "resource", 0.4, true),
+            observed("many", "log_statement", 0.4, false),
+        ];
+        let found = suspects(all, &Calls::new());
+        assert_eq!(found[0].service, "one");
+        assert!((found[1].score - 0.48).abs() < 1e-9);
+    }
+
+    #[test]
+    fn where_everybody_stands_out_nobody_is_suspect() {
+        let all = ["a", "b", "c", "d"].map(|name| observed(name, "self_time", 0.9, true));
+        let found = suspects(all.into(), &Calls::new());
+        assert!(found.iter().all(|suspect| suspect.strength == Strength::Weak));
+    }
+
+    #[test]
+    fn services_that_call_each_other_end() {
+        let all = vec![
+            observed("a", "log_statement", 0.9, false),
+            observed("b", "log_statement", 0.8, false),
+        ];
+        let found = suspects(all, &calls(&[("a", "b"), ("b", "a"), ("a", "a")]));
+        assert_eq!(found.len(), 2);
+    }
+}

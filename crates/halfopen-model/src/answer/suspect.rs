@@ -1,0 +1,59 @@
+//! What stands out against another time, whether or not a request said that it failed.
+
+use crate::answer::finding::{EvidenceRef, Strength};
+use crate::time::TimeRange;
+
+/// Everything that stands out, and what it was compared with.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Suspects {
+    /// The time that was looked at.
+    pub now: TimeRange,
+    /// The time it was compared with.
+    pub before: TimeRange,
+    /// Services that stand out, the most first. Those below likely are possible, not suspected.
+    pub list: Vec<Suspect>,
+    /// Services that were compared.
+    pub compared: usize,
+}
+
+/// A service that behaves otherwise than before, and more so than the other services.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Suspect {
+    /// How much weight it bears, judged against the other services.
+    pub strength: Strength,
+    /// The service, by its name or, where it sends nothing, by the name its callers use.
+    pub service: String,
+    /// The one instance that it is about, where the others of the service are as before.
+    pub instance: Option<String>,
+    /// How far it stands out: 0 to 1, a little more where several kinds agree.
+    pub score: f64,
+    /// What it rests on, the strongest first.
+    pub evidence: Vec<Deviation>,
+    /// Services that call it, directly or not, and whose own change it explains.
+    pub explains: Vec<String>,
+}
+
+/// One observation: a number that is not what it was.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Deviation {
+    /// `self_time`, `edge_gap`, `call_shape`, `log_statement`, `error_origin`, `resource`, ...
+    pub kind: &'static str,
+    /// What was measured: an operation, a pair of services, a statement, a metric.
+    pub subject: String,
+    /// The number before, in `unit`.
+    pub before: f64,
+    /// The number now, in `unit`.
+    pub now: f64,
+    /// The unit: `ns`, `ratio` of requests, or that of the metric.
+    pub unit: String,
+    /// Requests (for metrics: points) that the number now rests on.
+    pub samples: u64,
+    /// The same for the number before.
+    pub samples_before: u64,
+    /// How far it stands out: 0 to 1.
+    pub score: f64,
+    /// Rows to look at.
+    pub refs: Vec<EvidenceRef>,
+    /// SQL that gives the two numbers again, where SQL can.
+    pub query: Option<String>,
+}

@@ -1,0 +1,103 @@
+//! What stands out against another time.
+
+use halfopen_model::answer::{Deviation, Suspect, Suspects};
+use serde::{Deserialize, Serialize};
+
+use super::TimeRangeV1;
+use super::why::row_of;
+
+/// Everything that stands out, and what it was compared with.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SuspectsV1 {
+    /// The time that was looked at.
+    pub now: TimeRangeV1,
+    /// The time it was compared with.
+    pub before: TimeRangeV1,
+    /// Services that were compared.
+    pub compared: usize,
+    /// Services that stand out, the most first. Weak ones are possible, not suspected.
+    pub list: Vec<SuspectV1>,
+}
+
+/// A service that behaves otherwise than before.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SuspectV1 {
+    /// weak, likely or strong.
+    pub strength: String,
+    /// The service.
+    pub service: String,
+    /// The one instance that it is about.
+    pub instance: Option<String>,
+    /// How far it stands out: 0 to 1, a little more where several kinds agree.
+    pub score: f64,
+    /// What it rests on, the strongest first.
+    pub evidence: Vec<DeviationV1>,
+    /// Services that call it and whose own change it explains.
+    pub explains: Vec<String>,
+}
+
+/// A number that is not what it was.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct DeviationV1 {
+    /// self_time, edge_gap, call_shape, log_statement, error_origin, resource.
+    pub kind: String,
+    /// What was measured: an operation, a pair of services, a statement, a metric.
+    pub subject: String,
+    /// The number before, in `unit`.
+    pub before: f64,
+    /// The number now, in `unit`.
+    pub now: f64,
+    /// ns, ratio (of requests), or the unit of the metric.
+    pub unit: String,
+    /// Requests (for metrics: points) that the number now rests on.
+    pub samples: u64,
+    /// The same for the number before.
+    pub samples_before: u64,
+    /// How far it stands out: 0 to 1.
+    pub score: f64,
+    /// Rows to look at: `trace:ID`, `span:TRACE/SPAN`, `series:NUMBER`.
+    pub refs: Vec<String>,
+    /// SQL that gives the two numbers again, where SQL can.
+    pub query: Option<String>,
+}
+
+impl From<&Suspects> for SuspectsV1 {
+    fn from(suspects: &Suspects) -> SuspectsV1 {
+        SuspectsV1 {
+            now: suspects.now.into(),
+            before: suspects.before.into(),
+            compared: suspects.compared,
+            list: suspects.list.iter().map(SuspectV1::from).collect(),
+        }
+    }
+}
+
+impl From<&Suspect> for SuspectV1 {
+    fn from(suspect: &Suspect) -> SuspectV1 {
+        SuspectV1 {
+            strength: suspect.strength.to_string(),
+            service: suspect.service.clone(),
+            instance: suspect.instance.clone(),
+            score: suspect.score,
+            evidence: suspect.evidence.iter().map(DeviationV1::from).collect(),
+            explains: suspect.explains.clone(),
+        }
+    }
+}
+
+impl From<&Deviation> for DeviationV1 {
+    fn from(deviation: &Deviation) -> DeviationV1 {
+        DeviationV1 {
+            kind: deviation.kind.to_owned(),
+            subject: deviation.subject.clone(),
+            before: deviation.before,
+            now: deviation.now,
+            unit: deviation.unit.clone(),
+            samples: deviation.samples,
+            samples_before: deviation.samples_before,
+            score: deviation.score,
+            refs: deviation.refs.iter().map(row_of).collect(),
+            query: deviation.query.clone(),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What stands out against another time, below the causes of `why`.
+
+use halfopen_model::time::show_duration;
+use halfopen_serve::wire::{DeviationV1, SuspectV1, SuspectsV1, WhyV1};
+
+use super::text::{clean, clock, count, cut, padded, percent, plural};
+use crate::Failure;
+use crate::terminal::{FAINT, STRONG, Terminal};
+
+/// Suspects that are shown unless all are asked for.
+const SUSPECTS_SHOWN: usize = 3;
+/// Evidence of one suspect that is shown unless all is asked for.
+const EVIDENCE_SHOWN: usize = 3;
+/// Services that a suspect explains, and that are named.
+const EXPLAINS_SHOWN: usize = 4;
+/// Where the lines below a suspect begin.
+const INDENT: &str = "          ";
+
+/// Writes the suspects. Where causes explain the failures they are told only when asked for.
+pub(crate) fn show(terminal: &mut Terminal, answer: &WhyV1, all: bool) -> Result<(), Failure> {
+    let Some(suspects) = &answer.suspects else { return Ok(()) };
+    if answer.verdict == "explained" && !all {
+        return Ok(());
+    }
+    let against = format!(
+        "{}..{} against {}..{}",
+        clock(suspects.now.from.0),
+        clock(suspects.now.to.0),
+        clock(suspects.before.from.0),
+        clock(suspects.before.to.0),
+    );
+    let shown = shown(suspects, all);
+    if shown.is_empty() {
+        let services = plural(suspects.compared, "service", "services");
+        return terminal
+            .line(format_args!("{FAINT}nothing stands out in {services}, {against}{FAINT:#}"));
+    }
+    terminal.line(format_args!("stands out, {against}:"))?;
+    for (position, suspect) in shown.iter().enumerate() {
+        one(terminal, position + 1, suspect, all)?;
+    }
+    Ok(())
+}
+
+/// Whether a service is suspect, not only possible.
+pub(crate) fn is_suspect(suspect: &SuspectV1) -> bool {
+    suspect.strength != "weak"
+}
+
+fn shown(suspects: &SuspectsV1, all: bool) -> Vec<&SuspectV1> {
+    let shown = suspects.list.iter().filter(|suspect| all || is_suspect(suspect));
+    shown.take(if all { usize::MAX } else { SUSPECTS_SHOWN }).collect()
+}
+
+fn one(
+    terminal: &mut Terminal,
+    number: usize,
+    suspect: &SuspectV1,
+    all: bool,
+) -> Result<(), Failure> {
+    let name = match &suspect.instance {
+        Some(instance) => format!("{} ({instance})", suspect.service),
+        None => suspect.service.clone(),
+    };
+    let strength = padded(&suspect.strength, 6);
+    let name = clean(&name);
+    terminal.line(format_args!("{number:>2} {strength} {STRONG}{name}{STRONG:#}"))?;
+    let shown = if all { suspect.evidence.len() } else { EVIDENCE_SHOWN };
+    for deviation in suspect.evidence.iter().take(shown) {
+        let text = format!("{INDENT}{}", clean(&deviation_text(deviation, terminal.width())));
+        terminal.line(format_args!("{text}"))?;
+    }
+    if let Some(command) = see(suspect) {
+        let command = terminal.command(&command);
+        terminal.line(format_args!("{INDENT}see       {command}"))?;
+    }
+    if !suspect.explains.is_empty() {
+        let named = suspect.explains.iter().take(EXPLAINS_SHOWN).map(String::as_str);
+        let mut text = named.collect::<Vec<_>>().join(", ");
+        if suspect.explains.len() > EXPLAINS_SHOWN {
+            text.push_str(", ...");
+        }
+        terminal.line(format_args!("{INDENT}{FAINT}explains  {}{FAINT:#}", clean(&text)))?;
+    }
+    Ok(())
+}
+
+/// `self time of POST /pay  3.0 → 240 ms  (n 120, before 118)`; the numbers are never cut off.
+fn deviation_text(deviation: &DeviationV1, columns: usize) -> String {
+    let kind = match deviation.kind.as_str() {
+        "self_time" => "self time of ",
+        "edge_gap" => "under way, ",
+        "call_shape" => "calls ",
+        "log_statement" => "logs ",
+        "error_origin" | "resource" => "",
+        other => other,
+    };
+    let value = |number: f64| match deviation.unit.as_str() {
+        "ns" => show_duration(number as i64),
+        "ratio" => percent(number),
+        unit => amount(number, unit),
+    };
+    let (before, now) = (value(deviation.before), value(deviation.now));
+    let samples = format!(
+        "(n {}, before {})",
+        count(deviation.samples as f64),
+        count(deviation.samples_before as f64)
+    );
+    let numbers = format!("  {before} → {now}  {samples}");
+    let taken = INDENT.len() + kind.chars().count() + numbers.chars().count();
+    let subject = cut(&deviation.subject, columns.saturating_sub(taken).max(20), "…");
+    format!("{kind}{subject}{numbers}")
+}
+
+/// A number of a metric, three digits of it.
+fn amount(number: f64, unit: &str) -> String {
+    let digits = match number.abs() {
+        size if size >= 100.0 || size == 0.0 => 0,
+        size if size >= 10.0 => 1,
+        size if size >= 1.0 => 2,
+        _ => 4,
+    };
+    let unit = unit.trim_matches(|c| "{}".contains(c));
+    let space = if unit.is_empty() || unit == "1" { "" } else { " " };
+    let unit = if unit == "1" { "" } else { unit };
+    format!("{number:.digits$}{space}{unit}")
+}
+
+/// A request that shows it.
+fn see(suspect: &SuspectV1) -> Option<String> {
+    let refs = suspect.evidence.iter().flat_map(|deviation| &deviation.refs);
+    let trace = refs.filter_map(|row| row.strip_prefix("trace:")).next()?;
+    Some(format!("halfopen trace {}", super::text::short(trace)))
+}
