@@ -11,6 +11,9 @@ mod decode;
 mod fsync;
 mod lookup;
 mod merge;
+mod planning;
+mod quantiles;
+mod replay;
 mod resilience;
 mod server;
 mod size;
@@ -32,7 +35,7 @@ struct Figure {
 
 type Bench = fn() -> Result<Vec<Figure>, String>;
 
-const BENCHES: [(&str, Bench); 10] = [
+const BENCHES: [(&str, Bench); 13] = [
     ("decode", decode::decode),
     ("grpc", server::throughput),
     ("latency", server::latency),
@@ -43,11 +46,14 @@ const BENCHES: [(&str, Bench); 10] = [
     ("size", size::size),
     ("merge", merge::merge),
     ("why", why::why),
+    ("replay", replay::replay),
+    ("planning", planning::planning),
+    ("quantiles", quantiles::quantiles),
 ];
 
 /// Runs the benches whose names are given, or all of them.
 pub(crate) fn run(names: &[String]) -> Result<String, String> {
-    // `--spans N` is for the bench of lookups, which reads it itself.
+    // `--spans N` is for the benches of lookups and quantiles, which read it themselves.
     let is_option = |at: usize| names[at] == lookup::SPANS_FLAG;
     let is_name = |at: &usize| !is_option(*at) && (*at == 0 || !is_option(*at - 1));
     let names: Vec<String> = (0..names.len()).filter(is_name).map(|at| names[at].clone()).collect();

@@ -168,7 +168,7 @@ fn judge(directory: &Directory, prints: Option<&Prints>, probe: &Probe) -> Optio
             continue;
         };
         let prints = prints?.of(entry)?;
-        let may_hold = |wanted: &Wanted| match wanted.hash {
+        let may_hold = |wanted: &Wanted| match wanted.key(entry.left_out) {
             Some(hash) => shape.may_hold(prints, hash),
             None => true,
         };

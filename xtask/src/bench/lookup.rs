@@ -92,7 +92,8 @@ async fn fill(folder: &Path, spans: usize) -> Result<Filled, String> {
 }
 
 async fn open(folder: &Path, read_only: bool) -> Result<Store, String> {
-    let config = StoreConfig { folder: folder.to_owned(), ..StoreConfig::default() };
+    // Merging is asked for where it is meant.
+    let config = StoreConfig { compact: false, ..StoreConfig::in_folder(folder) };
     let opened = match read_only {
         true => Store::open_read_only(config, Arc::new(Fixed)).await,
         false => Store::open(config, Arc::new(Fixed)).await,
@@ -285,7 +286,8 @@ fn bytes_of(folder: &Path, ending: &str) -> Result<u64, String> {
     Ok(bytes)
 }
 
-fn spans_wanted() -> Result<usize, String> {
+/// What the option says, else `default`.
+pub(super) fn spans_wanted(default: usize) -> Result<usize, String> {
     let mut arguments = std::env::args().skip_while(|argument| argument != SPANS_FLAG);
     match (arguments.next(), arguments.next()) {
         (Some(_), Some(number)) => number
@@ -293,34 +295,67 @@ fn spans_wanted() -> Result<usize, String> {
             .parse()
             .map_err(|_| format!("{SPANS_FLAG} takes a number, not \"{number}\"")),
         (Some(_), None) => Err(format!("{SPANS_FLAG} takes a number")),
-        _ => Ok(SPANS),
+        _ => Ok(default),
     }
 }
 
-/// Measures lookups in a store of segments as they are sealed.
+/// All lookups, of segments that are described so.
+async fn measured(
+    folder: &Path,
+    filled: &Filled,
+    spans: usize,
+    segments: &str,
+) -> Result<Vec<Figure>, String> {
+    let filters = bytes_of(&folder.join("segments"), ".filter")? as f64;
+    let all = bytes_of(&folder.join("segments"), "")? as f64;
+    let mut figures = warm(folder, filled).await?;
+    figures.push(cold(folder, filled).await?);
+    for figure in &mut figures {
+        figure.what += &format!(", {} spans in {segments}", thousands(spans as f64));
+    }
+    if let Some(figure) = figures.first_mut() {
+        figure.beside += &format!(
+            "; filters {:.2} of {:.1} bytes per span on disk",
+            filters / spans as f64,
+            all / spans as f64
+        );
+    }
+    Ok(figures)
+}
+
+/// Merges everything; how many segments of spans are left.
+async fn merge(folder: &Path) -> Result<(u64, Duration), String> {
+    let began = Instant::now();
+    let store = open(folder, false).await?;
+    store.compact().await.map_err(|error| error.to_string())?;
+    store.delete_unserved(Duration::ZERO).await;
+    let left = store.stats().tables[Table::Spans as usize].segments;
+    store.close(Duration::from_secs(60)).await;
+    Ok((left, began.elapsed()))
+}
+
+/// Measures lookups in a store of segments as they are sealed, and again when they are merged.
 pub(super) fn lookup() -> Result<Vec<Figure>, String> {
-    let spans = spans_wanted()?;
+    let spans = spans_wanted(SPANS)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let folder = super::server::folder()?;
     let folder = folder.path().join("data");
     runtime.block_on(async {
         let filled = fill(&folder, spans).await?;
-        let filters = bytes_of(&folder.join("segments"), ".filter")? as f64;
-        let all = bytes_of(&folder.join("segments"), "")? as f64;
-        let mut figures = warm(&folder, &filled).await?;
-        figures.push(cold(&folder, &filled).await?);
-        for figure in &mut figures {
-            figure.what += &format!(", {} spans in {SEGMENTS} segments", thousands(spans as f64));
+        let mut figures =
+            measured(&folder, &filled, spans, &format!("{SEGMENTS} segments")).await?;
+        let (left, took) = merge(&folder).await?;
+        let mut merged =
+            measured(&folder, &filled, spans, &format!("{left} merged segments")).await?;
+        for (figure, what, took) in
+            [(figures.first_mut(), "filled", filled.took), (merged.first_mut(), "merged", took)]
+        {
+            if let Some(figure) = figure {
+                figure.beside += &format!("; {what} in {:.0} s", took.as_secs_f64());
+            }
         }
-        if let Some(figure) = figures.first_mut() {
-            figure.beside += &format!(
-                "; filters {:.2} of {:.1} bytes per span on disk; filled in {:.0} s",
-                filters / spans as f64,
-                all / spans as f64,
-                filled.took.as_secs_f64()
-            );
-        }
+        figures.append(&mut merged);
         Ok(figures)
     })
 }

@@ -53,7 +53,12 @@ struct Sizes {
 async fn measure() -> Result<Sizes, String> {
     let folder = super::server::folder()?;
     let data = folder.path().join("data");
-    let config = StoreConfig { seal_after_s: 100_000, ..StoreConfig::in_folder(&data) };
+    let config = StoreConfig {
+        seal_after_s: 100_000,
+        // Merging is asked for below, where it is measured.
+        compact: false,
+        ..StoreConfig::in_folder(&data)
+    };
     let text = |error: halfopen_store::StoreError| error.to_string();
     let begin = sample::START_NS as i64;
     let clock = Arc::new(Moving(AtomicI64::new(begin)));

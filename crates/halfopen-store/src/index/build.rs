@@ -6,7 +6,10 @@ use halfopen_model::Table;
 
 use super::file::{Entry, encode};
 use super::fuse;
-use super::key::{Bound, Kind, bound};
+use super::key::{Bound, ID_PREFIX_KEPT, Kind, WHOLE_LEFT_OUT, bound};
+
+/// A length of beginnings is not filed when a shorter one has this part of its different values.
+const TELLING: f64 = 0.9;
 
 /// Makes the filters of one segment. Rows come in the order of the segment.
 pub(crate) struct IndexBuilder {
@@ -22,6 +25,10 @@ pub(crate) struct IndexBuilder {
 struct Collector {
     kind: Kind,
     hashes: Vec<u64>,
+    /// For each length of beginnings that is filed, the shortest first.
+    beginnings: Vec<Vec<u64>>,
+    /// Bytes of the shortest value.
+    shortest: usize,
     bounds: Option<(Bound, Bound)>,
     /// The value before: equal ones mostly lie together.
     last: Vec<u8>,
@@ -30,8 +37,18 @@ struct Collector {
 impl IndexBuilder {
     /// For a segment of `table` with row groups of `group_rows` rows.
     pub(crate) fn new(table: Table, group_rows: usize) -> IndexBuilder {
-        let collector =
-            |kind| Collector { kind, hashes: Vec::new(), bounds: None, last: Vec::new() };
+        let collector = |kind: Kind| Collector {
+            kind,
+            hashes: Vec::new(),
+            // Nobody asks for ids by the beginning of a trace.
+            beginnings: match (kind, table) {
+                (Kind::Trace, Table::Ids) => Vec::new(),
+                _ => vec![Vec::new(); kind.prefixes().len()],
+            },
+            shortest: usize::MAX,
+            bounds: None,
+            last: Vec::new(),
+        };
         IndexBuilder {
             group_rows,
             rows: 0,
@@ -102,10 +119,11 @@ impl Collector {
         let is_first = self.bounds.is_none();
         self.bounds = Some((first.min(at), last.max(at)));
         self.hashes.push(self.kind.hash(value));
-        for length in self.kind.prefixes().iter().copied().filter(|l| *l <= value.len()) {
-            let is_new = is_first || self.last.get(..length) != Some(&value[..length]);
-            if is_new {
-                self.hashes.push(self.kind.hash_prefix(&value[..length]));
+        self.shortest = self.shortest.min(value.len());
+        for (filed, length) in self.beginnings.iter_mut().zip(self.kind.prefixes()) {
+            let Some(beginning) = value.get(..*length) else { break };
+            if is_first || self.last.get(..*length) != Some(beginning) {
+                filed.push(self.kind.hash_prefix(beginning));
             }
         }
         self.last.clear();
@@ -113,14 +131,53 @@ impl Collector {
     }
 
     fn finish(&mut self, group: u32) -> (Entry, Vec<u8>) {
-        let mut hashes = std::mem::take(&mut self.hashes);
-        hashes.sort_unstable();
-        hashes.dedup();
+        let (hashes, left_out) = self.keys();
         let built = if hashes.is_empty() { None } else { fuse::build(&hashes) };
         let (shape, prints) = built.unzip();
         let (first, last) = self.bounds.take().unwrap_or_default();
         let (kind, keys) = (self.kind, hashes.len() as u32);
         self.last.clear();
-        (Entry { kind, group, keys, first, last, shape, at: 0, sum: 0 }, prints.unwrap_or_default())
+        let entry = Entry { kind, group, keys, left_out, first, last, shape, at: 0, sum: 0 };
+        (entry, prints.unwrap_or_default())
+    }
+
+    /// What is filed, and what is left out of it: lengths of beginnings whose next shorter one
+    /// tells nearly as many values apart, and whole ids that their beginnings tell apart. Of random
+    /// ids ten digits do what all 36 would.
+    fn keys(&mut self) -> (Vec<u64>, u8) {
+        let distinct = |hashes: &mut Vec<u64>| {
+            let mut hashes = std::mem::take(hashes);
+            hashes.sort_unstable();
+            hashes.dedup();
+            hashes
+        };
+        let tells = |few: usize, many: usize| few as f64 >= many as f64 * TELLING;
+        let mut whole = distinct(&mut self.hashes);
+        let mut left_out = match self.beginnings.is_empty() {
+            true => (1 << self.kind.prefixes().len()) - 1,
+            false => 0,
+        };
+        let mut filed = Vec::new();
+        let mut shorter = 0;
+        for (place, beginnings) in self.beginnings.iter_mut().enumerate() {
+            let mut beginnings = distinct(beginnings);
+            let is_kept = self.kind == Kind::Id && place == ID_PREFIX_KEPT;
+            if place > 0 && !is_kept && tells(shorter, beginnings.len()) {
+                left_out |= 1 << place;
+                continue;
+            }
+            shorter = beginnings.len();
+            let all_have_it = self.shortest > self.kind.prefixes()[place];
+            if is_kept && all_have_it && tells(shorter, whole.len()) {
+                left_out |= WHOLE_LEFT_OUT;
+                whole.clear();
+            }
+            filed.append(&mut beginnings);
+        }
+        self.shortest = usize::MAX;
+        filed.append(&mut whole);
+        filed.sort_unstable();
+        filed.dedup();
+        (filed, left_out)
     }
 }

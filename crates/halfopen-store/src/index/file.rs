@@ -3,8 +3,10 @@
 //!
 //! ```text
 //! "hofilt01"  identity u64  groups u32  entries u32
-//! entry: kind u8, made u8, group u32, keys u32, segment_length u32, first_places u32, seed u64,
-//!        at u64, sum u64, first 16 bytes, last 16 bytes
+//! entry: kind u8, made u8 (bit 0: there is a filter; bits 1-6: lengths of beginnings that are
+//!        not filed, the shortest first; bit 7: whole ids are not), group u32, keys u32,
+//!        segment_length u32, first_places u32, seed u64, at u64, sum u64, first 16 bytes,
+//!        last 16 bytes
 //! xxh3 of all of it u64
 //! fingerprints, by kind and row group
 //! ```
@@ -41,6 +43,9 @@ pub(super) struct Entry {
     pub(super) group: u32,
     /// Keys that are filed.
     pub(super) keys: u32,
+    /// Which lengths of beginnings are not, a bit for each, and whether whole ids are not: others
+    /// tell as much.
+    pub(super) left_out: u8,
     /// Bounds of the values; of no meaning without keys.
     pub(super) first: Bound,
     pub(super) last: Bound,
@@ -95,7 +100,8 @@ pub(super) fn encode(identity: u64, groups: u32, filters: &[(Entry, Vec<u8>)]) -
     let mut at = head as u64;
     for (entry, prints) in filters {
         let shape = entry.shape.unwrap_or(Shape { seed: 0, segment_length: 0, first_places: 0 });
-        bytes.extend_from_slice(&[entry.kind as u8, u8::from(entry.shape.is_some())]);
+        let made = u8::from(entry.shape.is_some()) | entry.left_out << 1;
+        bytes.extend_from_slice(&[entry.kind as u8, made]);
         for number in [entry.group, entry.keys, shape.segment_length, shape.first_places] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
@@ -139,14 +145,16 @@ impl Entry {
         let (segment_length, first_places) = (reader.small()?, reader.small()?);
         let (seed, at, sum) = (reader.large()?, reader.large()?, reader.large()?);
         let shape = Shape { seed, segment_length, first_places };
-        if made == 1 && !shape.is_sound() {
+        let (is_made, left_out) = (made & 1 == 1, made >> 1);
+        if is_made && !shape.is_sound() {
             return None;
         }
-        let shape = (made == 1).then_some(shape);
+        let shape = is_made.then_some(shape);
         Some(Entry {
             kind,
             group,
             keys,
+            left_out,
             first: reader.take()?,
             last: reader.take()?,
             shape,

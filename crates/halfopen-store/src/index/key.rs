@@ -14,6 +14,13 @@ pub(super) const TRACE_PREFIX_BYTES: [usize; 3] = [2, 3, 4];
 /// takes for a beginning; the others follow what ids look like: `req_` and six digits, a UUID.
 pub(super) const ID_PREFIX_BYTES: [usize; 6] = [4, 6, 8, 10, 16, 24];
 
+/// Which of them is filed in any case: ids that count up differ in their last digits only.
+pub(super) const ID_PREFIX_KEPT: usize = 3;
+/// Set in what is left out of a filter when whole ids are.
+pub(super) const WHOLE_LEFT_OUT: u8 = 1 << ID_PREFIX_BYTES.len();
+/// Each length and the whole have a bit, beside the one that says that there is a filter.
+const _: () = assert!(ID_PREFIX_BYTES.len() + 2 <= 8 && ID_PREFIX_KEPT < ID_PREFIX_BYTES.len());
+
 /// The first bytes of a key, filled up with zeros: keys are compared with bounds by them.
 pub(super) type Bound = [u8; 16];
 
@@ -71,6 +78,12 @@ impl Kind {
         xxh3_64_with_seed(whole, self as u64)
     }
 
+    /// Of all lengths that the value has.
+    fn hash_beginnings(self, value: &[u8]) -> Vec<u64> {
+        let lengths = self.prefixes().iter().take_while(|length| **length <= value.len());
+        lengths.map(|length| self.hash_prefix(&value[..*length])).collect()
+    }
+
     pub(super) fn hash_prefix(self, prefix: &[u8]) -> u64 {
         xxh3_64_with_seed(prefix, self as u64 + Kind::ALL.len() as u64)
     }
@@ -87,10 +100,24 @@ pub(super) fn bound(key: &[u8], filler: u8) -> Bound {
 /// One id, or all that begin with something.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
-    /// `None` when only the bounds can tell.
-    pub(super) hash: Option<u64>,
+    /// Of the whole key, when it is one.
+    pub(super) whole: Option<u64>,
+    /// Of its beginnings, the shortest first.
+    pub(super) beginnings: Vec<u64>,
     pub(super) first: Bound,
     pub(super) last: Bound,
+}
+
+impl Wanted {
+    /// What to ask a filter that lacks what `left_out` says; `None` when only the bounds can tell.
+    pub(super) fn key(&self, left_out: u8) -> Option<u64> {
+        if let Some(whole) = self.whole.filter(|_| left_out & WHOLE_LEFT_OUT == 0) {
+            return Some(whole);
+        }
+        let filed = |place: &usize| left_out & (1 << place) == 0;
+        let longest = (0..self.beginnings.len()).rev().find(filed);
+        longest.map(|place| self.beginnings[place])
+    }
 }
 
 /// Rows wanted: those that have any of these keys.
@@ -137,7 +164,8 @@ impl Probe {
         let wanted: Vec<Wanted> = values
             .map(|value| {
                 let first = bound(value, 0);
-                Wanted { hash: Some(kind.hash(value)), first, last: first }
+                let whole = Some(kind.hash(value));
+                Wanted { whole, beginnings: kind.hash_beginnings(value), first, last: first }
             })
             .collect();
         (wanted.len() <= PROBE_KEYS_MAX).then_some(Probe { kind, wanted })
@@ -145,7 +173,5 @@ impl Probe {
 }
 
 fn beginning(kind: Kind, prefix: &[u8], first: Bound, last: Bound) -> Wanted {
-    let filed = kind.prefixes().iter().rev().find(|length| **length <= prefix.len());
-    let hash = filed.map(|length| kind.hash_prefix(&prefix[..*length]));
-    Wanted { hash, first, last }
+    Wanted { whole: None, beginnings: kind.hash_beginnings(prefix), first, last }
 }

@@ -135,6 +135,40 @@ fn a_beginning_of_a_trace_id_excludes_what_does_not_begin_so() {
     assert!(wrong < 20, "{wrong} of 1,000 beginnings");
 }
 
+/// A random UUID (version 4).
+fn uuid(number: u64) -> String {
+    let hex = trace(number).to_string();
+    let hex = format!("{}{}", &hex[..16], trace(number ^ 0x5bd1_e995));
+    format!("{}-{}-4{}-9{}-{}", &hex[..8], &hex[8..12], &hex[12..15], &hex[15..18], &hex[18..30])
+}
+
+#[test]
+fn of_random_ids_few_lengths_are_filed_and_all_are_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut own: Vec<String> = (1..=1_000).map(uuid).collect();
+    own.sort_unstable();
+    let texts: Vec<&str> = own.iter().map(String::as_str).collect();
+    let segment = ids(&folder, &texts);
+    let column = || "id".to_owned();
+    for id in texts.iter().step_by(7) {
+        let exact = Match::Text { column: column(), value: (*id).to_owned() };
+        assert!(!groups(ask(&segment, &exact)).is_empty(), "{id}");
+        for length in 1..=id.len() {
+            let prefix = Match::TextPrefix { column: column(), prefix: id[..length].to_owned() };
+            assert!(!groups(ask(&segment, &prefix)).is_empty(), "{}", &id[..length]);
+        }
+    }
+    let wrong = |text: &dyn Fn(String) -> Match| {
+        let foreign = (5_000..6_000).map(|number| text(uuid(number)));
+        foreign.filter(|matching| !groups(ask(&segment, matching)).is_empty()).count()
+    };
+    let exact = wrong(&|value| Match::Text { column: column(), value });
+    let beginning = wrong(&|id| Match::TextPrefix { column: column(), prefix: id[..8].to_owned() });
+    assert!(exact < 20 && beginning < 40, "{exact} and {beginning} of 1,000");
+    let bytes = fs::metadata(path_of(&segment.path)).expect("a side file").len();
+    assert!(bytes < 1_000 * 5, "{bytes} bytes for 1,000 ids");
+}
+
 #[test]
 fn ids_are_found_whole_and_by_each_beginning() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,14 +1,13 @@
 //! Writes a segment: sorted, in Parquet, with a checksum for each block, durable when it returns;
 //! and beside it the filter of its ids.
 
-use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
 use halfopen_model::{Table, TimeRange, TraceId, UnixNanos, schema};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -31,6 +30,10 @@ pub(crate) const CHUNK_ROWS: usize = 16_384;
 const ZSTD_LEVEL: i32 = 1;
 /// Merging writes once what is then read for long.
 const ZSTD_LEVEL_COMPACT: i32 = 6;
+
+/// Beyond this a merged segment has no dictionary for a column: rows of a trace lie together, so
+/// values that are many are smaller as what they differ in from the one before.
+const DICTIONARY_BYTES_COMPACT: usize = 48 * 1024;
 
 /// In the footer: how often rows were merged.
 pub(crate) const LEVEL: &str = "halfopen.level";
@@ -88,23 +91,28 @@ pub(crate) struct SegmentWriter<'a> {
 }
 
 impl<'a> SegmentWriter<'a> {
-    /// Begins a segment of rows with the columns `schema`, of which a row group has at most
-    /// `distinct` different keys.
+    /// Begins a segment of at most `rows_max` rows with the columns `schema`.
     pub(crate) fn create(
         origin: Origin<'a>,
         effort: Effort,
         schema: &SchemaRef,
-        distinct: usize,
+        rows_max: usize,
         path: &'a Path,
     ) -> Result<SegmentWriter<'a>, ParquetError> {
         let unfinished = path.with_extension("tmp");
         let target = Summing::new(BufWriter::new(File::create(&unfinished)?));
-        let (level, promotion) = match effort {
-            Effort::Seal => (ZSTD_LEVEL, Arc::default()),
-            Effort::Compact(promotion) => (ZSTD_LEVEL_COMPACT, promotion),
+        let properties = properties(origin.table, rows_max);
+        let (properties, promotion) = match effort {
+            Effort::Seal => (compressed(properties, ZSTD_LEVEL), Arc::default()),
+            Effort::Compact(promotion) => (compressed(properties, ZSTD_LEVEL_COMPACT), promotion),
         };
         let schema = promotion.schema(schema);
-        let properties = properties(origin.table, level, distinct);
+        let properties = match origin.level {
+            0 => properties,
+            // It was merged: it stays for long.
+            _ => without_large_dictionaries(properties, &schema),
+        };
+        let properties = properties.build();
         let writer = ArrowWriter::try_new(target, Arc::clone(&schema), Some(properties))?;
         Ok(SegmentWriter {
             columns: schema.fields().iter().map(|field| field.name().clone()).collect(),
@@ -210,66 +218,83 @@ pub(crate) fn write_segment(
     let picks = ordered(origin.table, batches);
     let rows: Vec<_> = batches.iter().map(|batch| &batch.rows).collect();
     let sources = Sources::new(origin.table, &rows)?;
-    let distinct = match by_trace(origin.table) {
-        true => distinct_traces(batches),
-        false => picks.len(),
-    };
-    let mut writer = SegmentWriter::create(origin, Effort::Seal, sources.schema(), distinct, path)?;
+    let mut writer =
+        SegmentWriter::create(origin, Effort::Seal, sources.schema(), picks.len(), path)?;
     for chunk in picks.chunks(CHUNK_ROWS) {
         writer.write(&sources.pick(chunk)?)?;
     }
     writer.finish()
 }
 
-fn properties(table: Table, level: i32, distinct: usize) -> WriterProperties {
+fn properties(table: Table, rows_max: usize) -> WriterPropertiesBuilder {
     let mut builder = WriterProperties::builder()
         .set_created_by(format!("halfopen {}", env!("CARGO_PKG_VERSION")))
-        .set_compression(ZstdLevel::try_new(level).map_or(Compression::SNAPPY, Compression::ZSTD))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Chunk);
     for name in ["start_time", "time", "end_time", "observed_time", "duration_ns"] {
+        // Where rows lie by trace, time leaps from one trace to the next: one leap makes each of
+        // 32 differences as wide, and zstd sees more in the plain numbers.
+        let leaps = by_trace(table) && name == table.time_column();
+        let encoding = if leaps { Encoding::PLAIN } else { Encoding::DELTA_BINARY_PACKED };
         builder = builder
             .set_column_dictionary_enabled(ColumnPath::from(name), false)
-            .set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED);
+            .set_column_encoding(ColumnPath::from(name), encoding);
     }
     for name in ["trace_id", "span_id", "parent_span_id", "id"] {
         builder = builder.set_column_dictionary_enabled(ColumnPath::from(name), false);
+    }
+    if table == Table::Ids {
+        // They lie by id: neighbours begin alike.
+        builder = builder.set_column_encoding(ColumnPath::from("id"), Encoding::DELTA_BYTE_ARRAY);
     }
     for name in [table.time_column(), "trace_id", "span_id", "id"] {
         builder =
             builder.set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::Page);
     }
-    with_blooms(builder, table, distinct).build()
+    with_blooms(builder, table, rows_max)
 }
 
-/// Bloom filters answer "this trace is not here" without a look at the rows.
+fn compressed(builder: WriterPropertiesBuilder, level: i32) -> WriterPropertiesBuilder {
+    let zstd = ZstdLevel::try_new(level).map_or(Compression::SNAPPY, Compression::ZSTD);
+    builder.set_compression(zstd)
+}
+
+/// Text of many values is written as what it differs in from the value before.
+fn without_large_dictionaries(
+    builder: WriterPropertiesBuilder,
+    schema: &SchemaRef,
+) -> WriterPropertiesBuilder {
+    let builder = builder.set_dictionary_page_size_limit(DICTIONARY_BYTES_COMPACT);
+    let fields = schema.fields().iter();
+    let words = fields.filter(|field| match field.data_type() {
+        DataType::Dictionary(_, _) => true,
+        // Attributes and ids, not the text of messages.
+        DataType::Utf8 => field.name().contains('.') || field.name() == "request_id",
+        _ => false,
+    });
+    words.fold(builder, |builder, field| {
+        // Names of columns hold dots: this is one part, no path.
+        let column = ColumnPath::new(vec![field.name().clone()]);
+        builder.set_column_encoding(column, Encoding::DELTA_BYTE_ARRAY)
+    })
+}
+
+/// Bloom filters answer "this trace is not here" without a look at the rows, where those of a
+/// trace do not lie together: otherwise the bounds of pages say so.
 fn with_blooms(
     builder: WriterPropertiesBuilder,
     table: Table,
-    distinct: usize,
+    rows_max: usize,
 ) -> WriterPropertiesBuilder {
-    let column = match table {
-        Table::Ids => "id",
-        _ if schema::schema(table).column_with_name("trace_id").is_some() => "trace_id",
-        _ => return builder,
-    };
-    builder
-        .set_column_bloom_filter_enabled(ColumnPath::from(column), true)
-        .set_column_bloom_filter_max_ndv(
-            ColumnPath::from(column),
-            distinct.clamp(1, ROW_GROUP_ROWS) as u64,
-        )
-}
-
-fn distinct_traces(batches: &[Arc<HotBatch>]) -> usize {
-    let mut traces: HashSet<&[u8]> = HashSet::new();
-    for batch in batches {
-        let ids = batch.rows.column_by_name("trace_id").and_then(|c| c.as_fixed_size_binary_opt());
-        let Some(ids) = ids else { continue };
-        traces.extend((0..ids.len()).filter(|row| ids.is_valid(*row)).map(|row| ids.value(row)));
+    let has_traces = schema::schema(table).column_with_name("trace_id").is_some();
+    if by_trace(table) || table == Table::Ids || !has_traces {
+        return builder;
     }
-    traces.len()
+    let distinct = rows_max.clamp(1, ROW_GROUP_ROWS) as u64;
+    builder
+        .set_column_bloom_filter_enabled(ColumnPath::from("trace_id"), true)
+        .set_column_bloom_filter_max_ndv(ColumnPath::from("trace_id"), distinct)
 }
 
 /// What the footer says about the segment, for whoever finds the file alone.

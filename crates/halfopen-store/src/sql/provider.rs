@@ -31,11 +31,15 @@ use super::hot::HotScan;
 use super::segments::{SegmentReaders, SegmentRef};
 use super::session::segments_url;
 use crate::index::{self, Candidate, Groups, Probe};
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentInfo};
 use crate::shared::{Shared, View};
 
 /// Rows of these columns lie together in few pages: looking at them first pays.
 const KEY_COLUMNS: [&str; 3] = ["trace_id", "span_id", "id"];
+
+/// Segments that are excluded together: of 50,000 some 400 bounds are compared, and then those of
+/// few segments.
+const STRETCH_SEGMENTS: usize = 128;
 
 /// A table in one view.
 pub(super) struct EvidenceTable {
@@ -83,14 +87,17 @@ impl EvidenceTable {
         let pruning = PruningPredicateBuilder::new()
             .with_file_schema(Arc::clone(&self.schema))
             .try_build(Arc::clone(predicate))?;
-        let bounds = Bounds { time_column: self.table.time_column(), segments };
-        let kept = pruning.prune(&bounds)?;
-        Ok(segments
-            .iter()
-            .zip(kept)
-            .filter(|(_, kept)| *kept)
-            .map(|(s, _)| Arc::clone(s))
-            .collect())
+        let time_column = self.table.time_column();
+        // Of many segments first whole stretches are excluded: those of one time lie together.
+        let stretches: Vec<&[Arc<Segment>]> = segments.chunks(STRETCH_SEGMENTS).collect();
+        let extents = stretches.iter().filter_map(|stretch| Extent::of_all(stretch)).collect();
+        let kept = pruning.prune(&Bounds { time_column, extents })?;
+        let kept = stretches.into_iter().zip(kept).filter(|(_, kept)| *kept);
+        let segments: Vec<&Arc<Segment>> = kept.flat_map(|(stretch, _)| stretch).collect();
+        let extents = segments.iter().map(|segment| Extent::of(segment)).collect();
+        let kept = pruning.prune(&Bounds { time_column, extents })?;
+        let kept = segments.into_iter().zip(kept).filter(|(_, kept)| *kept);
+        Ok(kept.map(|(segment, _)| Arc::clone(segment)).collect())
     }
 
     /// Those of them that may hold the ids that `predicate` asks for.
@@ -234,29 +241,56 @@ fn key(literal: &ScalarValue) -> Option<&[u8]> {
     }
 }
 
-/// What the catalogue knows about segments, for pruning.
-struct Bounds<'a> {
-    time_column: &'static str,
-    segments: &'a [Arc<Segment>],
+/// Where the rows of a segment, or of several, lie.
+struct Extent {
+    from: UnixNanos,
+    to: UnixNanos,
+    /// `None` when it is not known.
+    traces: Option<(TraceId, TraceId)>,
 }
 
-impl Bounds<'_> {
-    fn times(&self, time: impl Fn(&Segment) -> UnixNanos) -> Option<ArrayRef> {
-        let times = self.segments.iter().map(|segment| time(segment).0);
+impl Extent {
+    fn of(segment: &Segment) -> Extent {
+        let SegmentInfo { range, traces, .. } = &segment.info;
+        Extent { from: range.from, to: range.to, traces: *traces }
+    }
+
+    /// `None` for none.
+    fn of_all(segments: &[Arc<Segment>]) -> Option<Extent> {
+        let both = |one: (TraceId, TraceId), other: (TraceId, TraceId)| {
+            (one.0.min(other.0), one.1.max(other.1))
+        };
+        segments.iter().map(|segment| Extent::of(segment)).reduce(|one, other| Extent {
+            from: one.from.min(other.from),
+            to: one.to.max(other.to),
+            traces: one.traces.zip(other.traces).map(|(one, other)| both(one, other)),
+        })
+    }
+}
+
+/// What the catalogue knows about segments, for pruning.
+struct Bounds {
+    time_column: &'static str,
+    extents: Vec<Extent>,
+}
+
+impl Bounds {
+    fn times(&self, time: impl Fn(&Extent) -> UnixNanos) -> Option<ArrayRef> {
+        let times = self.extents.iter().map(|extent| time(extent).0);
         Some(Arc::new(TimestampNanosecondArray::from_iter_values(times).with_timezone("UTC")))
     }
 
     fn traces(&self, trace: impl Fn((TraceId, TraceId)) -> TraceId) -> Option<ArrayRef> {
-        let ids = self.segments.iter().map(|segment| segment.info.traces.map(|ids| trace(ids).0));
+        let ids = self.extents.iter().map(|extent| extent.traces.map(|ids| trace(ids).0));
         let ids = FixedSizeBinaryArray::try_from_sparse_iter_with_size(ids, 16).ok()?;
         Some(Arc::new(ids))
     }
 }
 
-impl PruningStatistics for Bounds<'_> {
+impl PruningStatistics for Bounds {
     fn min_values(&self, column: &Column) -> Option<ArrayRef> {
         match column.name.as_str() {
-            name if name == self.time_column => self.times(|segment| segment.info.range.from),
+            name if name == self.time_column => self.times(|extent| extent.from),
             "trace_id" => self.traces(|(first, _)| first),
             _ => None,
         }
@@ -264,16 +298,14 @@ impl PruningStatistics for Bounds<'_> {
 
     fn max_values(&self, column: &Column) -> Option<ArrayRef> {
         match column.name.as_str() {
-            name if name == self.time_column => {
-                self.times(|segment| segment.info.range.to.shifted(-1))
-            }
+            name if name == self.time_column => self.times(|extent| extent.to.shifted(-1)),
             "trace_id" => self.traces(|(_, last)| last),
             _ => None,
         }
     }
 
     fn num_containers(&self) -> usize {
-        self.segments.len()
+        self.extents.len()
     }
 
     fn null_counts(&self, _column: &Column) -> Option<ArrayRef> {

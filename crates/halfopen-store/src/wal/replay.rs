@@ -4,11 +4,16 @@
 use std::fs::{self, OpenOptions};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Scope;
 
 use crate::error::StoreError;
 use crate::folder::write_whole;
 use crate::wal::file::{FILE_MAGIC, WalFile};
 use crate::wal::frame::{BadFrame, Head, MAGIC, Part};
+
+/// Frames that are read before their turn: some megabytes at most of senders' exports.
+const AHEAD_FRAMES: usize = 8;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -43,6 +48,23 @@ enum Stretch {
     Torn(Range<usize>),
 }
 
+impl Stretch {
+    /// The frame whose rows are in no segment, if it is one.
+    fn wanted(&self, sealed: u64) -> Option<(&Head, &Range<usize>)> {
+        match self {
+            Stretch::Frame { head, place } if head.sequence > sealed => Some((head, place)),
+            _ => None,
+        }
+    }
+}
+
+/// The rows of a frame.
+type Decoded = Result<Vec<Part>, BadFrame>;
+
+fn parts(bytes: &[u8], head: &Head, place: &Range<usize>) -> Decoded {
+    head.parts(&bytes[place.start + head.frame_bytes() - head.payload_bytes..])
+}
+
 impl Reading<'_> {
     /// Gives every frame that is in no segment to `apply`, in order.
     ///
@@ -55,34 +77,75 @@ impl Reading<'_> {
         let mut replay = Replay { last_sequence: self.sealed, ..Replay::default() };
         for path in self.list()? {
             let bytes = fs::read(&path).map_err(StoreError::file("read", &path))?;
-            let mut file = WalFile { path, last_sequence: 0, bytes: bytes.len() as u64 };
-            for stretch in stretches(&bytes) {
-                match stretch {
-                    Stretch::Frame { head, place } => {
-                        file.last_sequence = file.last_sequence.max(head.sequence);
-                        if head.sequence <= self.sealed {
-                            continue;
-                        }
-                        replay.frames += 1;
-                        if replay.first_sequence == 0 {
-                            replay.first_sequence = head.sequence;
-                        }
-                        replay.bytes += place.len() as u64;
-                        let payload =
-                            &bytes[place.start + head.frame_bytes() - head.payload_bytes..];
-                        match head.parts(payload) {
-                            Ok(parts) => apply(head.sequence, parts),
-                            Err(_) => self.keep(&file.path, &bytes, place, &mut replay)?,
-                        }
-                    }
-                    Stretch::Damage(place) => self.keep(&file.path, &bytes, place, &mut replay)?,
-                    Stretch::Torn(place) => self.cut(&mut file, place, &mut replay)?,
-                }
-            }
-            replay.last_sequence = replay.last_sequence.max(file.last_sequence);
-            self.keep_file(file, &mut replay)?;
+            let stretches = stretches(&bytes);
+            std::thread::scope(|scope| {
+                let decoded = self.decode_ahead(scope, &bytes, &stretches);
+                self.replay_file(path, &bytes, &stretches, &decoded, &mut replay, &mut apply)
+            })?;
         }
         Ok(replay)
+    }
+
+    /// Reads the frames of a file in a thread of its own, so that they are read while those before
+    /// are applied. What has no place in the channel waits.
+    fn decode_ahead<'scope>(
+        &self,
+        scope: &'scope Scope<'scope, '_>,
+        bytes: &'scope [u8],
+        stretches: &'scope [Stretch],
+    ) -> Receiver<Decoded> {
+        let (done, decoded) = sync_channel(AHEAD_FRAMES);
+        let sealed = self.sealed;
+        let decode = move || {
+            let frames = stretches.iter().filter_map(|stretch| stretch.wanted(sealed));
+            // Whoever applies them may have given up.
+            let _ = frames
+                .map(|(head, place)| parts(bytes, head, place))
+                .try_for_each(|parts| done.send(parts));
+        };
+        let thread = std::thread::Builder::new().name("halfopen-replay".to_owned());
+        if let Err(error) = thread.spawn_scoped(scope, decode) {
+            // Each frame is read when it is its turn.
+            tracing::warn!(error = %error, "a thread could not be made");
+        }
+        decoded
+    }
+
+    fn replay_file(
+        &self,
+        path: PathBuf,
+        bytes: &[u8],
+        stretches: &[Stretch],
+        decoded: &Receiver<Decoded>,
+        replay: &mut Replay,
+        apply: &mut impl FnMut(u64, Vec<Part>),
+    ) -> Result<(), StoreError> {
+        let mut file = WalFile { path, last_sequence: 0, bytes: bytes.len() as u64 };
+        for stretch in stretches {
+            if let Stretch::Frame { head, .. } = stretch {
+                file.last_sequence = file.last_sequence.max(head.sequence);
+            }
+            match stretch {
+                Stretch::Frame { head, place } => {
+                    if stretch.wanted(self.sealed).is_none() {
+                        continue;
+                    }
+                    replay.frames += 1;
+                    if replay.first_sequence == 0 {
+                        replay.first_sequence = head.sequence;
+                    }
+                    replay.bytes += place.len() as u64;
+                    match decoded.recv().unwrap_or_else(|_| parts(bytes, head, place)) {
+                        Ok(parts) => apply(head.sequence, parts),
+                        Err(_) => self.keep(&file.path, bytes, place.clone(), replay)?,
+                    }
+                }
+                Stretch::Damage(place) => self.keep(&file.path, bytes, place.clone(), replay)?,
+                Stretch::Torn(place) => self.cut(&mut file, place.clone(), replay)?,
+            }
+        }
+        replay.last_sequence = replay.last_sequence.max(file.last_sequence);
+        self.keep_file(file, replay)
     }
 
     fn list(&self) -> Result<Vec<PathBuf>, StoreError> {
