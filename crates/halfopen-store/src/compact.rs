@@ -24,7 +24,7 @@ use crate::folder::sync_folder;
 use crate::merges;
 use crate::remove;
 use crate::report::CompactReport;
-use crate::retain;
+use crate::retain::{self, Steadiness};
 use crate::segment::open::OpenSegment;
 use crate::segment::{Damage, Segment, SegmentInfo};
 use crate::shared::Shared;
@@ -48,15 +48,17 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut not_before = Instant::now();
+    let mut steadiness = Steadiness::default();
     loop {
         tick.tick().await;
         look_after_catalogue(&shared).await;
         let delay = Duration::from_secs(shared.config.query_seconds_max);
         remove::delete(&shared, delay).await;
+        let believed = steadiness.look(shared.clock.now(), Instant::now());
         if Instant::now() < not_before {
             continue;
         }
-        let mut done = retain::run(&shared).await;
+        let mut done = retain::run(&shared, believed).await;
         if shared.config.compact && done.is_ok() {
             done = compact(&shared, false).await.map(|_| ());
         }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{Table, TimeRange, UnixNanos};
@@ -77,15 +78,43 @@ pub(crate) fn bytes_max(shared: &Shared) -> u64 {
     disk.map_or(u64::MAX, |disk| disk.f_blocks.saturating_mul(disk.f_frsize) / DISK_PART)
 }
 
-/// Lets go what is over.
+/// Between two looks the clock and the time that passed may differ by so much.
+const DRIFT_NS_MAX: u128 = 60 * SECOND_NS as u128;
+/// After a clock has jumped it must go evenly for so long before anything goes by its age: a clock
+/// that was set wrong by an hour is mostly set right within one.
+const SETTLE: Duration = Duration::from_secs(3_600);
+
+/// Whether the clock can be believed when it says that rows are old.
+#[derive(Debug, Default)]
+pub(crate) struct Steadiness {
+    last: Option<(UnixNanos, Instant)>,
+    jumped: Option<Instant>,
+}
+
+impl Steadiness {
+    /// Looks at the clock; `at` is the time of the machine that never jumps.
+    pub(crate) fn look(&mut self, now: UnixNanos, at: Instant) -> bool {
+        if let Some((last, last_at)) = self.last.replace((now, at)) {
+            let passed_ns = at.saturating_duration_since(last_at).as_nanos() as i128;
+            let moved_ns = i128::from(now.0) - i128::from(last.0);
+            if (moved_ns - passed_ns).unsigned_abs() > DRIFT_NS_MAX {
+                tracing::warn!(%last, %now, "the clock has jumped: nothing goes by its age now");
+                self.jumped = Some(at);
+            }
+        }
+        self.jumped.is_none_or(|jumped| at.saturating_duration_since(jumped) >= SETTLE)
+    }
+}
+
+/// Lets go what is over, by its age only where the clock is believed.
 ///
 /// # Errors
 /// When the catalogue cannot be changed; everything stays.
-pub(crate) async fn run(shared: &Arc<Shared>) -> Result<(), StoreError> {
+pub(crate) async fn run(shared: &Arc<Shared>, believed: bool) -> Result<(), StoreError> {
     // A merge under way needs its inputs.
     let Ok(_one_at_a_time) = shared.compacting.try_lock() else { return Ok(()) };
     let now = shared.clock.now();
-    let by_age = too_old(shared, now);
+    let by_age = if believed { too_old(shared, now) } else { Vec::new() };
     let by_size = too_many(shared, bytes_max(shared), &by_age);
     for (gone, reason) in [(by_age, "age"), (by_size, "size")] {
         if !gone.is_empty() {
@@ -175,4 +204,25 @@ async fn let_go(
     counters.expired_bytes.fetch_add(bytes, Ordering::Relaxed);
     tracing::info!(reason, segments = segments.len(), rows, bytes, "retention is over");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumped_is_not_believed_until_it_went_evenly_for_an_hour() {
+        let (begin, minute) = (Instant::now(), Duration::from_secs(60));
+        let mut steadiness = Steadiness::default();
+        let mut look = |minutes: u32, clock_minutes: i64| {
+            let now = UnixNanos(clock_minutes * 60 * SECOND_NS);
+            steadiness.look(now, begin + minutes * minute)
+        };
+        assert!(look(0, 1_000) && look(10, 1_010));
+        assert!(!look(11, 1_071), "an hour forwards");
+        assert!(!look(40, 1_100));
+        assert!(!look(41, 1_041), "and back");
+        assert!(!look(100, 1_100) && look(101, 1_101));
+        assert!(look(102, 1_103), "a minute is drift");
+    }
 }

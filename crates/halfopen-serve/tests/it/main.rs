@@ -5,6 +5,8 @@
 
 mod api;
 mod client;
+mod clock;
+mod crowd;
 mod fixture;
 mod grpc;
 mod guard;

@@ -1,5 +1,6 @@
 //! Real clients: the OpenTelemetry SDKs of Python and Node, as users install them, export all
-//! three signals over gRPC and HTTP; refused exports come again, and nothing is lost.
+//! three signals over gRPC and HTTP; refused exports come again, and nothing is lost. They find a
+//! server with a token and TLS by the variables that OpenTelemetry defines.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -8,9 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::fixture::{config, receivers_over, rows};
+use crate::guard::bearer;
+use crate::tls::identity;
 use halfopen_model::memory::MemoryEvidence;
 use halfopen_model::port::{Refusal, Written};
 use halfopen_model::{Batch, Table, WriteEvidence};
+use halfopen_serve::Scope;
 use tokio::process::Command;
 
 /// What each script sends of each signal.
@@ -50,14 +54,18 @@ fn clients() -> Option<PathBuf> {
     cache.map(|cache| cache.join("halfopen/clients"))
 }
 
-/// Runs a script against both ports, once taken at once, once refused first.
+/// Runs a script against both ports: taken at once, refused first, and with a token over TLS.
 async fn check(name: &str, program: &str, script: &str, ready: &str) {
     let folder = clients().filter(|folder| folder.join(ready).exists());
     let Some(folder) = folder else {
         eprintln!("SKIPPED: the OpenTelemetry SDK of {name} is not there: run .ci/install-clients");
         return;
     };
-    for (protocol, refusals) in [("grpc", 0), ("http", 0), ("grpc", 2), ("http", 2)] {
+    let (identity, bearer) = (identity(), bearer("sdk", &[Scope::Write]));
+    let header = format!("authorization=Bearer%20{}", bearer.token);
+    let plain = [("grpc", 0, false), ("http", 0, false), ("grpc", 2, false), ("http", 2, false)];
+    let secured = [("grpc", 0, true), ("http", 0, true)];
+    for (protocol, refusals, secure) in plain.into_iter().chain(secured) {
         let store = RefusesFirst::default();
         store.refusals_left.store(refusals, Ordering::SeqCst);
         let mut config = config();
@@ -65,12 +73,28 @@ async fn check(name: &str, program: &str, script: &str, ready: &str) {
         if (name, protocol) != ("Node", "grpc") {
             config.serve.patience_seconds_max = 0;
         }
+        if secure {
+            identity.secure(&mut config);
+            config.serve.tokens = vec![bearer.entry.clone()];
+        }
         let ports = receivers_over(&config, store.clone()).await;
         let address = if protocol == "grpc" { ports.otlp_grpc } else { ports.otlp_http };
-        let running = Command::new(folder.join(program))
+        let mut command = Command::new(folder.join(program));
+        if secure {
+            command
+                .env("OTEL_EXPORTER_OTLP_HEADERS", &header)
+                .env("OTEL_EXPORTER_OTLP_CERTIFICATE", &identity.authority)
+                // The library below Python's HTTP exporter believes these more than the exporter.
+                .env_remove("REQUESTS_CA_BUNDLE")
+                .env_remove("CURL_CA_BUNDLE")
+                // The HTTP exporters of Node trust what Node trusts.
+                .env("NODE_EXTRA_CA_CERTS", &identity.authority);
+        }
+        let scheme = if secure { "https" } else { "http" };
+        let running = command
             .args([if name == "Node" { "-e" } else { "-c" }, script])
             .env("PROTOCOL", protocol)
-            .env("ENDPOINT", format!("http://{address}"))
+            .env("ENDPOINT", format!("{scheme}://{address}"))
             .env("ROWS", ROWS.to_string())
             .env("NODE_PATH", folder.join("node/node_modules"))
             .current_dir(&folder)

@@ -12,6 +12,10 @@ use halfopen_serve::{Config, ServeError};
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -21,8 +25,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// A certificate for this machine, and its key.
+/// A certificate for this machine with its key, and the authority that signed it.
 pub(crate) struct Identity {
+    pub(crate) authority: PathBuf,
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
     _folder: TempDir,
@@ -30,12 +35,30 @@ pub(crate) struct Identity {
 
 pub(crate) fn identity() -> Identity {
     let folder = tempfile::tempdir().expect("a folder");
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
-    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    std::fs::write(&certificate, made.cert.pem()).expect("a file");
-    std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
-    Identity { certificate, key, _folder: folder }
+    let mut params = CertificateParams::new([]).expect("no names");
+    params.distinguished_name.push(DnType::CommonName, "authority of the test");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let signing = KeyPair::generate().expect("a key");
+    let authority = params.self_signed(&signing).expect("a certificate");
+    let issuer = Issuer::new(params, signing);
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let mut params = CertificateParams::new(names).expect("names");
+    params.use_authority_key_identifier_extension = true;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let own = KeyPair::generate().expect("a key");
+    let certificate = params.signed_by(&own, &issuer).expect("a certificate");
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    };
+    Identity {
+        authority: write("authority.pem", authority.pem()),
+        certificate: write("cert.pem", certificate.pem()),
+        key: write("key.pem", own.serialize_pem()),
+        _folder: folder,
+    }
 }
 
 impl Identity {
@@ -44,10 +67,10 @@ impl Identity {
         config.serve.tls_key = self.key.clone();
     }
 
-    /// A handshake as a client makes it that trusts this certificate and no other.
+    /// A handshake as a client makes it that trusts this authority and no other.
     async fn connect(&self, address: SocketAddr, protocol: &str) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
-        let certificate = CertificateDer::from_pem_file(&self.certificate).expect("a certificate");
+        let certificate = CertificateDer::from_pem_file(&self.authority).expect("a certificate");
         roots.add(certificate).expect("a root");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)

@@ -44,13 +44,14 @@ impl Store {
         compact::compact(&self.inner.shared, false).await
     }
 
-    /// Lets segments go whose retention is over.
+    /// Lets segments go whose retention is over. The clock is believed; in the background it is
+    /// not for an hour after it has jumped.
     ///
     /// # Errors
     /// When the catalogue cannot be changed; everything stays.
     pub async fn retain(&self) -> Result<(), StoreError> {
         self.writable()?;
-        retain::run(&self.inner.shared).await
+        retain::run(&self.inner.shared, true).await
     }
 
     /// Deletes files of segments that are served no more, that left at least `after` ago and that

@@ -13,14 +13,15 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 endpoint, rows = os.environ["ENDPOINT"], int(os.environ["ROWS"])
+insecure = endpoint.startswith("http://")
 if os.environ["PROTOCOL"] == "grpc":
     from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
     from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
-    spans = OTLPSpanExporter(endpoint=endpoint, insecure=True)
-    records = OTLPLogExporter(endpoint=endpoint, insecure=True)
-    points = OTLPMetricExporter(endpoint=endpoint, insecure=True)
+    spans = OTLPSpanExporter(endpoint=endpoint, insecure=insecure)
+    records = OTLPLogExporter(endpoint=endpoint, insecure=insecure)
+    points = OTLPMetricExporter(endpoint=endpoint, insecure=insecure)
 else:
     from opentelemetry.exporter.otlp.proto.http import Compression
     from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
