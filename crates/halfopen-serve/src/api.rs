@@ -3,7 +3,8 @@
 //! **Invariant:** without tokens only loopback names are answered (`Host`, `Origin`): a page from
 //! elsewhere can neither read nor write evidence through a browser.
 //!
-//! **Invariant:** questions are bounded in size, time and number.
+//! **Invariant:** questions are bounded in size, time and number, and so is the memory of answers
+//! that nobody reads.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -44,9 +45,11 @@ mod page;
 mod prometheus;
 mod questions;
 mod refusals;
+mod room;
 
 pub(crate) use changes::CHANGES_MAX;
 use error::ApiError;
+use room::AnswerRoom;
 
 /// Changes in the form of the API, as rows.
 pub(crate) fn read_changes(body: &[u8], now: UnixNanos) -> Result<(Batch, TakenV1), ErrorV1> {
@@ -69,6 +72,7 @@ pub(crate) struct Api {
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) guard: Arc<Guard>,
     questions: Semaphore,
+    answers: AnswerRoom,
     imports: imports::Imports,
     ingest: IngestSettings,
     limits: ServeConfig,
@@ -104,6 +108,7 @@ impl Api {
             phase,
             guard,
             questions,
+            answers: AnswerRoom::new(room::ANSWERS_BYTES_MAX),
             imports: imports::Imports::default(),
             ingest,
             limits,
@@ -180,6 +185,7 @@ fn busy(fact: impl Into<String>) -> ApiError {
 /// The handler of the port.
 #[derive(Clone)]
 pub(crate) struct ApiPort {
+    api: Arc<Api>,
     router: Router,
     time_max: Duration,
     has_tokens: bool,
@@ -208,8 +214,8 @@ impl ApiPort {
             .route("/api/v1/map.svg", get(questions::map_svg))
             .method_not_allowed_fallback(wrong_method)
             .fallback(nowhere)
-            .with_state(api);
-        ApiPort { router, time_max, has_tokens }
+            .with_state(Arc::clone(&api));
+        ApiPort { api, router, time_max, has_tokens }
     }
 }
 
@@ -249,7 +255,7 @@ impl Handler for ApiPort {
         }
         let answer = self.router.clone().oneshot(request.map(Body::new));
         match tokio::time::timeout(self.time_max, answer).await {
-            Ok(Ok(response)) => response,
+            Ok(Ok(response)) => self.api.answers.keep(response),
             Ok(Err(never)) => match never {},
             Err(_) => {
                 let fact = format!("no answer was ready after {} s", self.time_max.as_secs());
@@ -296,6 +302,7 @@ async fn metrics(State(api): State<Arc<Api>>) -> Response {
         store: api.store.stats(),
         waiting_bytes: api.intake.waiting_bytes(),
         bodies_bytes: api.budget.held(),
+        answers_bytes: api.answers.held(),
         memory_bytes: crate::life::memory_bytes(),
         ready: api.is_ready(),
     };

@@ -14,6 +14,7 @@ pub(super) struct Now {
     pub(super) store: StoreStats,
     pub(super) waiting_bytes: usize,
     pub(super) bodies_bytes: usize,
+    pub(super) answers_bytes: usize,
     pub(super) memory_bytes: Option<u64>,
     pub(super) ready: bool,
 }
@@ -144,6 +145,7 @@ fn each_export(meter: &Meter, mut show: impl FnMut(&str, &crate::meter::ExportMe
 fn commits(page: &mut Page, meter: &Meter, now: &Now) {
     page.gauge("waiting_bytes", "Rows that wait to become durable.", now.waiting_bytes);
     page.gauge("bodies_bytes", "Bodies of requests in memory.", now.bodies_bytes);
+    page.gauge("answers_bytes", "Answers that are not read yet.", now.answers_bytes);
     let name = "commit_group_seconds";
     page.head(name, "histogram", "Making one group of rows durable.");
     page.timing(name, "", &meter.groups);

@@ -69,6 +69,8 @@ async fn an_answer_that_is_not_read_is_given_up() {
     while refusals(&ground, "slow_reader").await == 0 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    // Its memory is given back.
+    while !get(&ground.api("/metrics")).await.text().contains("halfopen_answers_bytes 0\n") {}
     let came = rest(&mut stream).await;
     assert!((1..32_000_000).contains(&came), "{came} bytes");
 }
