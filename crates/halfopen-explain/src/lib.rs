@@ -21,6 +21,7 @@ mod gaps;
 mod intern;
 pub mod map;
 pub mod measure;
+pub mod mechanism;
 mod onset;
 mod origin;
 mod reason;

@@ -107,6 +107,7 @@ pub fn why(question: &WhyQuestion, evidence: &WhyEvidence) -> WhyAnswer {
         causes: Vec::new(),
         suspects: None,
         ruled_out: Vec::new(),
+        change: None,
         gaps: gaps::of_evidence(question, evidence, &spans, &forest, &requests, &chosen.members),
         spans: spans.len() as u64,
         also_failing: chosen.also_failing,

@@ -6,6 +6,7 @@ mod finding;
 mod lookup;
 mod map;
 mod measure;
+mod mechanism;
 mod suspect;
 mod why;
 
@@ -17,6 +18,7 @@ pub use lookup::{
 };
 pub use map::{LeftOut, MapAnswer, MapEdge, MapNode, NodeChange, NodeKind, Quantiles};
 pub use measure::{Measured, MetricAnswer, MetricCause, MetricPlace};
+pub use mechanism::{ChangeChoice, ChangeVerdict, Happening, NamedChange};
 pub use suspect::{Deviation, Suspect, Suspects};
 pub use why::{
     AfterChange, BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Onset, Scope,

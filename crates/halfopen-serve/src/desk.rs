@@ -15,6 +15,7 @@ mod baseline;
 mod changes;
 mod find;
 mod map;
+mod mechanism;
 mod metric;
 mod suspects;
 #[cfg(test)]

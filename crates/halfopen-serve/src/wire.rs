@@ -14,6 +14,7 @@ mod gap;
 mod import;
 mod lookup;
 mod map;
+mod mechanism;
 mod metric;
 mod problem;
 mod query;
@@ -34,6 +35,7 @@ pub use lookup::{
     matched_name,
 };
 pub use map::{MapEdgeV1, MapNodeV1, MapV1, NodeChangeV1, QuantilesV1};
+pub use mechanism::{ChangeVerdictV1, HappeningV1, NamedChangeV1};
 pub use metric::{MeasuredV1, MetricCauseV1, MetricPlaceV1, MetricV1};
 pub use problem::{ErrorV1, ProblemV1};
 pub use query::{ColumnV1, QueryQuestionV1, QueryV1, row_json};

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use halfopen_model::answer::{MetricAnswer, MetricPlace, Scope, Strength, Verdict, WhyAnswer};
+use halfopen_model::answer::{
+    ChangeChoice, MetricAnswer, MetricPlace, Scope, Strength, Verdict, WhyAnswer,
+};
 use halfopen_model::batch::Cells;
 use halfopen_model::{Table, TimeRange};
 use halfopen_serve::desk::{MetricAsk, WhyAsk, WhyBaseline};
@@ -135,10 +137,14 @@ fn place_text(place: &MetricPlace) -> String {
 /// Commits of the changes that the answer names; [`NONE`] where it names none.
 async fn commits(stored: &Stored, answer: &WhyAnswer) -> Result<Vec<String>, String> {
     let by_change = commits_by_change(stored).await?;
-    let named = answer.causes.iter().flat_map(|cause| &cause.after);
     let commit = |id: &String| by_change.get(id).cloned();
-    let named = named.filter_map(|after| after.change_id.as_ref().and_then(commit));
-    let mut ranking = first_of_each(named.collect());
+    let judged = answer.change.iter().filter_map(|verdict| match &verdict.choice {
+        ChangeChoice::Named(named) => commit(&named.change_id),
+        ChangeChoice::NoneOfThese(_) | ChangeChoice::NotEnough(_) => Some(NONE.to_owned()),
+    });
+    let after = answer.causes.iter().flat_map(|cause| &cause.after);
+    let after = after.filter_map(|after| after.change_id.as_ref().and_then(commit));
+    let mut ranking = first_of_each(judged.chain(after).collect());
     if ranking.is_empty() {
         ranking.push(NONE.to_owned());
     }

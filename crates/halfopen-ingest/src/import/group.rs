@@ -88,6 +88,9 @@ pub(crate) const CHANGE_TEXTS: [&str; 11] = [
     "diff",
 ];
 
+/// So many of them, from the first, are in every row.
+const CHANGE_TEXTS_REQUIRED: usize = 3;
+
 /// A key, the tag of its type, and its value as it is stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Attribute {
@@ -177,6 +180,14 @@ pub enum GroupError {
     /// A part names a signal that there is not.
     #[error("the group names the signal {0}, there are 0 to 2")]
     Signal(u64),
+    /// A row lacks what every row of its table has.
+    #[error("the group holds a row of {table} without {column}")]
+    Missing {
+        /// The table.
+        table: &'static str,
+        /// What is missing.
+        column: &'static str,
+    },
 }
 
 impl From<WireError> for GroupError {
@@ -317,6 +328,9 @@ fn read_exchange(mut reader: Reader<'_>) -> Result<Exchange, GroupError> {
             _ => {}
         }
     }
+    let Exchange { exchange_id, protocol, ended, .. } = &exchange;
+    let required = [("exchange_id", exchange_id), ("protocol", protocol), ("ended", ended)];
+    present("exchanges", required.into_iter())?;
     Ok(exchange)
 }
 
@@ -356,7 +370,20 @@ fn read_change(mut reader: Reader<'_>) -> Result<Change, GroupError> {
             _ => {}
         }
     }
+    let names = CHANGE_TEXTS.into_iter().zip(&change.texts);
+    present("changes", names.take(CHANGE_TEXTS_REQUIRED))?;
     Ok(change)
+}
+
+/// Texts that no row goes without.
+fn present<'a>(
+    table: &'static str,
+    mut texts: impl Iterator<Item = (&'static str, &'a String)>,
+) -> Result<(), GroupError> {
+    match texts.find(|(_, text)| text.is_empty()) {
+        Some((column, _)) => Err(GroupError::Missing { table, column }),
+        None => Ok(()),
+    }
 }
 
 fn read_reject(mut reader: Reader<'_>) -> Result<Reject, GroupError> {

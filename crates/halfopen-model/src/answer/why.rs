@@ -1,6 +1,7 @@
 //! The answer of `why`.
 
 use crate::answer::finding::{Evidence, Gap, Share, Strength};
+use crate::answer::mechanism::ChangeVerdict;
 use crate::answer::suspect::Suspects;
 use crate::id::{SpanId, TraceId};
 use crate::time::{TimeRange, UnixNanos};
@@ -28,6 +29,8 @@ pub struct WhyAnswer {
     pub suspects: Option<Suspects>,
     /// What was looked at and excluded, each with its reason.
     pub ruled_out: Vec<String>,
+    /// Which change did it, judged by what it can do; `None` where nothing was changed.
+    pub change: Option<ChangeVerdict>,
     /// What could not be known.
     pub gaps: Vec<Gap>,
     /// Spans that the answer was computed over.

@@ -82,6 +82,7 @@ impl<S: ReadEvidence> Desk<S> {
         if answer.suspects.is_none() {
             answer.suspects = self.against_before(&question, &mut evidence, &mut gaps).await?;
         }
+        answer.change = self.judged_changes(window, &evidence.changes, &mut gaps).await?;
         answer.gaps.extend(gaps);
         Ok(answer)
     }

@@ -193,6 +193,7 @@ fn why() -> WhyAnswer {
         }],
         suspects: Some(suspects(window, trace_id)),
         ruled_out: vec!["stock: fails as often among healthy requests".into()],
+        change: None,
         gaps: vec![Gap::NoBaseline],
         spans: 39_320,
         also_failing: vec![(Scope::default(), Share::new(1.0, 2.0))],

@@ -6,7 +6,9 @@ use halfopen_model::answer::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{GapV1, ShareV1, SpanIdV1, SuspectsV1, TimeRangeV1, TimeV1, TraceIdV1, Version};
+use super::{
+    ChangeVerdictV1, GapV1, ShareV1, SpanIdV1, SuspectsV1, TimeRangeV1, TimeV1, TraceIdV1, Version,
+};
 
 /// The answer of `why`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -34,6 +36,9 @@ pub struct WhyV1 {
     pub suspects: Option<SuspectsV1>,
     /// What was excluded, each with its reason.
     pub ruled_out: Vec<String>,
+    /// Which change did it, by what it can do; left out where nothing was changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<ChangeVerdictV1>,
     /// What could not be known.
     pub gaps: Vec<GapV1>,
     /// Spans that the answer was computed over.
@@ -234,6 +239,7 @@ impl From<&WhyAnswer> for WhyV1 {
             causes: answer.causes.iter().map(CauseV1::from).collect(),
             suspects: answer.suspects.as_ref().map(SuspectsV1::from),
             ruled_out: answer.ruled_out.clone(),
+            change: answer.change.as_ref().map(ChangeVerdictV1::from),
             gaps: answer.gaps.iter().map(GapV1::from).collect(),
             spans: answer.spans,
             also_failing: answer.also_failing.iter().map(also).collect(),

@@ -34,6 +34,9 @@ pub(crate) fn show(terminal: &mut Terminal, answer: &WhyV1, all: bool) -> Result
     if shown < answer.causes.len() {
         terminal.line(format_args!(" … {} more: --all", answer.causes.len() - shown))?;
     }
+    if let Some(verdict) = &answer.change {
+        super::change::show(terminal, verdict, all)?;
+    }
     let also = if all { answer.also_failing.len() } else { ALSO_SHOWN };
     for other in answer.also_failing.iter().take(also) {
         terminal.line(format_args!(

@@ -20,6 +20,7 @@ fn whole() -> Group {
             time: -5,
             duration_ns: Some(0),
             status: Some(504),
+            protocol: "h2".into(),
             ended: "timeout".into(),
             request,
             attributes: vec![attribute.clone()],
@@ -49,6 +50,17 @@ fn a_group_comes_back_from_its_bytes() {
     assert_eq!(Group::decode(&group.encode()), Ok(group));
     assert_eq!(Group::decode(b""), Ok(Group::default()));
     assert!(Group::default().is_empty());
+}
+
+#[test]
+fn a_row_without_what_every_row_has_is_refused() {
+    let mut group = whole();
+    group.exchanges[0].exchange_id.clear();
+    let missing = |table, column| Err(GroupError::Missing { table, column });
+    assert_eq!(Group::decode(&group.encode()), missing("exchanges", "exchange_id"));
+    let mut group = whole();
+    group.changes[0].texts[2].clear();
+    assert_eq!(Group::decode(&group.encode()), missing("changes", "title"));
 }
 
 proptest! {

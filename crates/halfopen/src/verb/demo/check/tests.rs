@@ -76,6 +76,7 @@ fn answer() -> WhyAnswer {
         causes: vec![cause],
         suspects: None,
         ruled_out: Vec::new(),
+        change: None,
         gaps: Vec::new(),
         spans: 1_000,
         also_failing: Vec::new(),
