@@ -21,7 +21,6 @@ mod gaps;
 mod intern;
 pub mod map;
 pub mod measure;
-pub mod mechanism;
 mod onset;
 mod origin;
 mod reason;

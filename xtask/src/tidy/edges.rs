@@ -10,10 +10,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("halfopen-model", &[]),
     ("halfopen-ingest", &["halfopen-model"]),
     ("halfopen-explain", &["halfopen-model"]),
+    ("halfopen-measure", &["halfopen-model"]),
+    ("halfopen-mechanism", &["halfopen-model"]),
     ("halfopen-store", &["halfopen-model"]),
     (
         "halfopen-serve",
-        &["halfopen-model", "halfopen-ingest", "halfopen-explain", "halfopen-store"],
+        &[
+            "halfopen-model",
+            "halfopen-ingest",
+            "halfopen-explain",
+            "halfopen-measure",
+            "halfopen-mechanism",
+            "halfopen-store",
+        ],
     ),
     ("halfopen-lab", &["halfopen-resilience"]),
     (

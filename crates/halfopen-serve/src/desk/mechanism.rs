@@ -1,6 +1,6 @@
 //! What `why` reads to judge changes: warnings and errors of a window and of the time before it.
 
-use halfopen_explain::mechanism::{MechanismEvidence, judge};
+use halfopen_mechanism::{MechanismEvidence, judge};
 use halfopen_model::answer::{ChangeVerdict, Gap};
 use halfopen_model::port::Scan;
 use halfopen_model::{ReadEvidence, Table, TimeRange};

@@ -7,7 +7,7 @@ use arrow::array::{
     TimestampNanosecondArray, UInt32Array,
 };
 use arrow::datatypes::Int32Type;
-use halfopen_explain::mechanism::{MechanismEvidence, judge};
+use halfopen_mechanism::{MechanismEvidence, judge};
 use halfopen_model::answer::{ChangeChoice, ChangeVerdict};
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{TimeRange, UnixNanos};

@@ -6,8 +6,9 @@ use arrow::array::RecordBatch;
 use halfopen_model::batch::Cells;
 use halfopen_model::{TimeRange, UnixNanos};
 
-use super::diff::words;
-use super::symptom::{Mechanism, Sign};
+use crate::diff::words;
+use crate::known::Mechanism;
+use crate::symptom::Sign;
 
 /// A level has moved when it is so many times what it was.
 const RISE_MIN: f64 = 3.0;
@@ -33,7 +34,7 @@ struct Level {
 
 /// Signs of the metrics of a window. What came before the window, else its first half, is what
 /// they were before; now is its last quarter.
-pub(super) fn signs(points: &[RecordBatch], window: TimeRange) -> Vec<Sign> {
+pub(crate) fn signs(points: &[RecordBatch], window: TimeRange) -> Vec<Sign> {
     let mut found = Vec::new();
     let mut busier = Vec::new();
     for ((service, name), values) in series(points, window) {

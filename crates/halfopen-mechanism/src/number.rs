@@ -2,14 +2,14 @@
 
 /// A value that can be compared.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) struct Number {
+pub(crate) struct Number {
     /// In seconds for a time, in bytes for a size, else as it is.
-    pub(super) value: f64,
-    pub(super) is_time: bool,
+    pub(crate) value: f64,
+    pub(crate) is_time: bool,
 }
 
 /// Name and value of a line that sets something; an empty name where it sets nothing.
-pub(super) fn setting(line: &str) -> (String, String) {
+pub(crate) fn setting(line: &str) -> (String, String) {
     let line = line.split("//").next().unwrap_or(line).trim().trim_end_matches([',', ';', '{']);
     let line = ["const ", "let ", "var ", "export ", "final ", "static ", "- "]
         .iter()
@@ -64,7 +64,7 @@ const UNITS: [(&str, f64, bool); 34] = [
 ];
 
 /// A value as a number: one number, with a unit behind it or named beside it.
-pub(super) fn read(text: &str) -> Option<Number> {
+pub(crate) fn read(text: &str) -> Option<Number> {
     let text = text.to_ascii_lowercase();
     let mut numbers = Vec::new();
     let mut names = Vec::new();

@@ -3,22 +3,22 @@
 //! Only what bears on a way of failing is read; a diff that does nothing of that kind has no
 //! effect, however large it is. Files that do not run (tests, documents, styles) have none.
 
-use super::diff::{Hunk, bare, hunks, words};
-use super::number;
+use crate::diff::{Hunk, bare, hunks, words};
+use crate::number;
 
 /// Something that a change does.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct Effect {
-    pub(super) kind: Kind,
+pub(crate) struct Effect {
+    pub(crate) kind: Kind,
     /// For people: `lowers default_ttl from 15m to 15s`.
-    pub(super) says: String,
+    pub(crate) says: String,
     /// Words of the place that was changed, by which it is told from others of its kind.
-    pub(super) words: Vec<String>,
+    pub(crate) words: Vec<String>,
 }
 
 /// The kinds of effects that a way of failing may come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A setting is less than it was.
     Less(Knob),
     /// A setting is more than it was.
@@ -51,7 +51,7 @@ pub(super) enum Kind {
 
 /// What a setting is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Knob {
+pub(crate) enum Knob {
     Lifetime,
     Pool,
     Timeout,
@@ -97,7 +97,7 @@ const KNOBS: [(&[&str], Knob, bool); 30] = [
 ];
 
 /// What the files and the diff of a change do.
-pub(super) fn effects(files: &[&str], diff: &str) -> Vec<Effect> {
+pub(crate) fn effects(files: &[&str], diff: &str) -> Vec<Effect> {
     if !files.is_empty() && files.iter().all(|file| never_runs(file)) {
         return Vec::new();
     }

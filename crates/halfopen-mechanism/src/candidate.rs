@@ -6,23 +6,23 @@ use arrow::array::RecordBatch;
 use halfopen_model::UnixNanos;
 use halfopen_model::batch::Cells;
 
-use super::diff::words;
-use super::effect::{Effect, Kind, effects};
+use crate::diff::words;
+use crate::effect::{Effect, Kind, effects};
 
 /// A change with what it does.
 #[derive(Debug)]
-pub(super) struct Candidate {
-    pub(super) change_id: String,
-    pub(super) commit: Option<String>,
-    pub(super) title: String,
+pub(crate) struct Candidate {
+    pub(crate) change_id: String,
+    pub(crate) commit: Option<String>,
+    pub(crate) title: String,
     /// The service that it was deployed to.
-    pub(super) service: Option<String>,
+    pub(crate) service: Option<String>,
     /// When it took effect.
-    pub(super) at: UnixNanos,
-    pub(super) files: Vec<String>,
-    pub(super) effects: Vec<Effect>,
+    pub(crate) at: UnixNanos,
+    pub(crate) files: Vec<String>,
+    pub(crate) effects: Vec<Effect>,
     /// Whether a deploy says so itself, and not only that of something later.
-    pub(super) is_deployed: bool,
+    pub(crate) is_deployed: bool,
 }
 
 struct Row {
@@ -37,7 +37,7 @@ struct Row {
 }
 
 /// All changes whose effect can be read.
-pub(super) fn candidates(changes: &[RecordBatch]) -> Vec<Candidate> {
+pub(crate) fn candidates(changes: &[RecordBatch]) -> Vec<Candidate> {
     let rows = rows(changes);
     let deploys: Vec<&Row> = rows.iter().filter(|row| row.kind == "deploy").collect();
     let mut found = Vec::new();
@@ -124,7 +124,7 @@ fn rows(changes: &[RecordBatch]) -> Vec<Row> {
 
 /// How near the files of a change are to a service.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Touch {
+pub(crate) enum Touch {
     /// They belong to another service.
     Elsewhere,
     /// They are shared, or say nothing.
@@ -157,7 +157,7 @@ const SHARED: [&str; 16] = [
 const ENDINGS: [&str; 6] = ["service", "svc", "server", "api", "app", "srv"];
 
 /// How near files are to a service.
-pub(super) fn touches(files: &[String], service: &str) -> Touch {
+pub(crate) fn touches(files: &[String], service: &str) -> Touch {
     let wanted = stems(service);
     let named = |file: &String| {
         file.split('/').any(|part| {

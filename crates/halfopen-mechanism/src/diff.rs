@@ -2,18 +2,18 @@
 
 /// One place of a diff: lines that went, lines that came, and those around them.
 #[derive(Default, Debug)]
-pub(super) struct Hunk<'a> {
-    pub(super) removed: Vec<&'a str>,
-    pub(super) added: Vec<&'a str>,
+pub(crate) struct Hunk<'a> {
+    pub(crate) removed: Vec<&'a str>,
+    pub(crate) added: Vec<&'a str>,
     /// Unchanged lines before the change, which say where it is.
-    pub(super) around: Vec<&'a str>,
+    pub(crate) around: Vec<&'a str>,
 }
 
 /// More of a diff is not read: a change that large is no single cause.
 const LINES_MAX: usize = 5_000;
 
 /// The changed places of a unified diff, with or without file headers.
-pub(super) fn hunks(diff: &str) -> Vec<Hunk<'_>> {
+pub(crate) fn hunks(diff: &str) -> Vec<Hunk<'_>> {
     let mut hunks = Vec::new();
     let mut hunk = Hunk::default();
     let mut is_open = false;
@@ -40,20 +40,20 @@ pub(super) fn hunks(diff: &str) -> Vec<Hunk<'_>> {
 }
 
 /// Whether the line is a comment, or nothing.
-pub(super) fn is_comment(line: &str) -> bool {
+pub(crate) fn is_comment(line: &str) -> bool {
     let line = line.trim();
     let marks = ["//", "#", "/*", "*", "--", "<!--", "\"\"\""];
     line.is_empty() || marks.iter().any(|mark| line.starts_with(mark))
 }
 
 /// The line without space, by which lines that only moved or were set otherwise are equal.
-pub(super) fn bare(line: &str) -> String {
+pub(crate) fn bare(line: &str) -> String {
     line.chars().filter(|letter| !letter.is_whitespace() && *letter != ',').collect()
 }
 
 impl<'a> Hunk<'a> {
     /// Takes out comments and lines that only moved or were set otherwise.
-    pub(super) fn without_noise(&self) -> Hunk<'a> {
+    pub(crate) fn without_noise(&self) -> Hunk<'a> {
         let mut removed: Vec<&str> =
             self.removed.iter().copied().filter(|line| !is_comment(line)).collect();
         let mut added = Vec::new();
@@ -66,13 +66,13 @@ impl<'a> Hunk<'a> {
         Hunk { removed, added, around: self.around.clone() }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.removed.is_empty() && self.added.is_empty()
     }
 }
 
 /// The words of a name in any case: `MaxConnIdle_time` is max, conn, idle, time.
-pub(super) fn words(text: &str) -> Vec<String> {
+pub(crate) fn words(text: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut last = ' ';
     for letter in text.chars() {

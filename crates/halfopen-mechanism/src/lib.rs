@@ -6,12 +6,15 @@
 //! the last one before the trouble is no reason: of 24 incidents of RootCauseBench the last deploy
 //! did 1.
 //!
+//! **Invariant:** no IO, no clock; the same evidence always gives the same verdict.
+//!
 //! It takes more to convict than to abstain: what comes from outside (names, certificates, hosts
 //! of others, machines, traffic) is no change's doing, and what is of no known kind is not judged.
 
 mod candidate;
 mod diff;
 mod effect;
+mod known;
 mod moved;
 mod number;
 mod symptom;
@@ -23,7 +26,8 @@ use halfopen_model::{TimeRange, UnixNanos};
 
 use candidate::{Candidate, Touch, candidates, touches};
 use effect::{Effect, Kind};
-use symptom::{Mechanism, Sign, signs};
+use known::Mechanism;
+use symptom::{Sign, signs};
 
 /// Clocks of a log and of a deploy tool agree to about a minute.
 const CLOCKS_NS: i64 = 60 * SECOND_NS;
