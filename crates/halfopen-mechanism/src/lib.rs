@@ -64,7 +64,7 @@ pub fn judge(window: TimeRange, evidence: MechanismEvidence<'_>) -> Option<Chang
     }
     let signs = signs(evidence.logs, evidence.points, window);
     let mut matches = matches(&candidates, &signs);
-    matches.sort_by(|a, b| b.weight.cmp(&a.weight));
+    matches.sort_by_key(|found| std::cmp::Reverse(found.weight));
     let choice = choose(&candidates, &signs, &matches);
     let named = match &choice {
         ChangeChoice::Named(named) => named.change_id.as_str(),

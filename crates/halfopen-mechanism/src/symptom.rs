@@ -106,7 +106,7 @@ fn count(
 fn read(line: &str, service: &str, services: &BTreeSet<String>) -> Option<Mechanism> {
     let lower = line.to_ascii_lowercase();
     let says = |group: &&[&str]| group.iter().all(|word| lower.contains(word));
-    let found = KNOWN.iter().find(|known| known.lines.iter().any(|group| says(group)));
+    let found = KNOWN.iter().find(|known| known.lines.iter().any(says));
     let ours = |name: &String| name != service && name.len() > 2 && lower.contains(name.as_str());
     let generic = [M::TimeoutShort, M::Unreachable, M::Unauthorised];
     let is_generic = found.is_none_or(|known| generic.contains(&known.mechanism));

@@ -161,19 +161,22 @@ fn each_way_of_failing_finds_its_change() {
         (
             "panic: invalid memory address or nil pointer dereference",
             "services/stock/pay.go",
-            "-\tif r.Extra == nil {\n-\t\treturn \"\"\n-\t}\n-\treturn r.Extra.State\n+\treturn r.Extra.State",
+            "-\tif r.Extra == nil {\n-\t\treturn \"\"\n-\t}\n\
+             -\treturn r.Extra.State\n+\treturn r.Extra.State",
             "takes a check away",
         ),
         (
             "cache miss; read-through to db",
             "pkg/cache/config.go",
-            " return Config{\n-\t\tDefaultTTL: 15 * time.Minute,\n+\t\tDefaultTTL: 15 * time.Second,",
+            " return Config{\n-\t\tDefaultTTL: 15 * time.Minute,\n\
+             +\t\tDefaultTTL: 15 * time.Second,",
             "lowers DefaultTTL from 15 * time.Minute to 15 * time.Second",
         ),
         (
             "ThroughputExceededException on table t",
             "pkg/store/writer.go",
-            "-\tfor _, part := range chunks(items, 25) {\n-\t\tw.db.BatchWriteItem(ctx, part)\n-\t}\n\
+            "-\tfor _, part := range chunks(items, 25) {\n\
+             -\t\tw.db.BatchWriteItem(ctx, part)\n-\t}\n\
              +\tfor _, it := range items {\n+\t\tw.db.PutItem(ctx, it)\n+\t}",
             "makes a call for each item of a list: w.db.PutItem(ctx, it)",
         ),
@@ -181,7 +184,8 @@ fn each_way_of_failing_finds_its_change() {
             "panic: proto: incompatible protobuf runtime version",
             "stock/go.mod",
             "-\tgoogle.golang.org/protobuf v1.31.0\n+\tgoogle.golang.org/protobuf v1.34.2",
-            "takes another version of google.golang.org/protobuf: google.golang.org/protobuf v1.31.0 → google.golang.org/protobuf v1.34.2",
+            "takes another version of google.golang.org/protobuf: \
+             google.golang.org/protobuf v1.31.0 → google.golang.org/protobuf v1.34.2",
         ),
         (
             "deadline exceeded while loading",
@@ -228,7 +232,8 @@ fn what_comes_from_outside_is_no_changes_doing() {
             commit: "bb22",
             title: "endpoints",
             file: "deploy/config/endpoints.yaml",
-            diff: "-mail: smtp.mail.example:587\n+mail:   smtp.mail.example:587\n+extra: e.mail.example:9",
+            diff: "-mail: smtp.mail.example:587\n+mail:   smtp.mail.example:587\n\
+                +extra: e.mail.example:9",
             ..COMMIT
         },
         deploy(710, "pay", "bb22"),
@@ -266,7 +271,8 @@ fn more_calls_per_request_are_seen_in_a_metric() {
             commit: "aa11",
             title: "view models",
             file: "services/checkout/order.go",
-            diff: "-\tfor _, li := range cart.Items {\n-\t\tlines = append(lines, Line{li.Name})\n-\t}\n\
+            diff: "-\tfor _, li := range cart.Items {\n\
+             -\t\tlines = append(lines, Line{li.Name})\n-\t}\n\
              +\tfor _, li := range cart.Items {\n+\t\titem, err := a.catalog.GetItem(ctx, li.SKU)\n\
              +\t\tif err != nil {\n+\t\t\treturn nil, err\n+\t\t}\n+\t}",
             ..COMMIT
@@ -277,7 +283,8 @@ fn more_calls_per_request_are_seen_in_a_metric() {
             commit: "bb22",
             title: "tidy",
             file: "services/checkout/handler.go",
-            diff: "-\tif err != nil { return err }\n+\tif err != nil {\n+\t\treturn wrap(err)\n+\t}",
+            diff: "-\tif err != nil { return err }\n+\tif err != nil {\n\
+                +\t\treturn wrap(err)\n+\t}",
             ..COMMIT
         },
         deploy(870, "checkout", "bb22"),

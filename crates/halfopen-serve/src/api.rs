@@ -47,7 +47,7 @@ mod questions;
 mod refusals;
 mod room;
 
-pub(crate) use changes::CHANGES_MAX;
+pub(crate) use changes::{CHANGES_MAX, DIFF_BYTES_MAX};
 use error::ApiError;
 use room::AnswerRoom;
 

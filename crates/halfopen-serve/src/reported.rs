@@ -11,7 +11,7 @@ use crate::wire::{ErrorV1, TakenV1};
 pub const CHANGES_PER_REQUEST_MAX: usize = api::CHANGES_MAX;
 
 /// What stands between the fields of a line of `git log`, and its format:
-/// `git log --name-only --format='%H%x09%cI%x09%an%x09%s'`.
+/// `git log --name-only --format='%H%x09%cI%x09%an%x09%s'`, or with `-p` in place of `--name-only`.
 const GIT_FIELDS: usize = 4;
 
 /// Files of one commit that are kept: what a person still reads.
@@ -223,9 +223,10 @@ fn owner(pod: &str) -> &str {
     name
 }
 
-/// Commits as `git log --name-only --format='%H%x09%cI%x09%an%x09%s'` prints them.
+/// Commits as `git log` prints them in that format, with the names of their files or their diffs.
 fn git_log(text: &str, defaults: &Defaults) -> Result<Reported, String> {
     let mut reported = Reported { format: "git log", ..Reported::default() };
+    let mut is_diff = false;
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let fields: Vec<&str> = line.splitn(GIT_FIELDS, '\t').collect();
         let is_commit = fields.len() == GIT_FIELDS
@@ -241,7 +242,15 @@ fn git_log(text: &str, defaults: &Defaults) -> Result<Reported, String> {
                 "files": [],
             });
             reported.changes.push(with_defaults(change, defaults));
+            is_diff = false;
             continue;
+        }
+        if let Some(change) = reported.changes.last_mut() {
+            is_diff |= line.starts_with(DIFF_BEGINS);
+            if is_diff {
+                diff_line(change, line);
+                continue;
+            }
         }
         let files = reported.changes.last_mut().and_then(|change| change.pointer_mut("/files"));
         match files {
@@ -257,6 +266,35 @@ fn git_log(text: &str, defaults: &Defaults) -> Result<Reported, String> {
     }
     Ok(reported)
 }
+
+/// How the diff of one file begins.
+const DIFF_BEGINS: &str = "diff --git ";
+
+/// Adds a line to the diff of a commit; what is beyond the bound is left out, and that is said.
+fn diff_line(change: &mut Value, line: &str) {
+    let file = line.strip_prefix(DIFF_BEGINS).and_then(|names| names.rsplit_once(" b/"));
+    if let (Some((_, file)), Some(Value::Array(files))) = (file, change.get_mut("files"))
+        && files.len() < FILES_MAX
+    {
+        files.push(json!(file));
+    }
+    if change.get("diff").is_none() {
+        change["diff"] = json!("");
+    }
+    let Some(Value::String(diff)) = change.get_mut("diff") else { return };
+    if diff.ends_with(DIFF_CUT) {
+        return;
+    }
+    if diff.len() + line.len() + DIFF_CUT.len() < api::DIFF_BYTES_MAX {
+        diff.push_str(line);
+        diff.push('\n');
+    } else {
+        diff.push_str(DIFF_CUT);
+    }
+}
+
+/// The last line of a diff that was longer.
+const DIFF_CUT: &str = "@@ the diff is longer @@\n";
 
 #[cfg(test)]
 mod tests;

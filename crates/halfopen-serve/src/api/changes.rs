@@ -35,7 +35,7 @@ const FILES_MAX: usize = 10_000;
 /// Changes of one request; a pipeline sends one.
 pub(crate) const CHANGES_MAX: usize = 1_000;
 /// Bytes of a diff that are kept: what a person still reads.
-const DIFF_BYTES_MAX: usize = 256 << 10;
+pub(crate) const DIFF_BYTES_MAX: usize = 256 << 10;
 
 /// One change, as it is sent.
 #[derive(Clone, Debug, Default, Deserialize, Hash)]

@@ -53,6 +53,27 @@ fn commits_of_git_log_have_their_files() {
 }
 
 #[test]
+fn commits_of_git_log_with_patches_have_their_diffs() {
+    let log = "d670460b4b4aece5915caf5c68d12f560a9fe3e4\t2026-11-20T15:02:10+01:00\tpay team\t\
+        smaller\n\n\
+        diff --git a/pool.go b/pkg/pool.go\nindex 1..2 100644\n--- a/pool.go\n+++ b/pkg/pool.go\n\
+        @@ -1 +1 @@\n-max = 50\n+max = 10\n\n\
+        a3f1c2d\t2026-11-20T13:00:00Z\tpay team\tfirst\n";
+    let first: &[(&str, &str)] = &[("title", "smaller")];
+    let reported = check(log, Some("pay"), &[first, &[("title", "first")]]);
+    let change = &reported.changes[0];
+    assert_eq!(change["files"], json!(["pkg/pool.go"]));
+    let diff = change["diff"].as_str().expect("a diff");
+    assert!(diff.ends_with("@@ -1 +1 @@\n-max = 50\n+max = 10\n"), "{diff}");
+    assert_eq!(reported.changes[1].get("diff"), None);
+
+    let long = format!("{}{}", &log[..log.len() / 2], "+more\n".repeat(100_000));
+    let reported = check(&long, None, &[first]);
+    let diff = reported.changes[0]["diff"].as_str().expect("a diff");
+    assert!(diff.len() <= api::DIFF_BYTES_MAX && diff.ends_with("the diff is longer @@\n"));
+}
+
+#[test]
 fn deployments_of_github_and_gitlab_are_deploys() {
     let github = r#"{"action": "created", "deployment": {"id": 7, "sha": "abc1234", "ref": "v2.3.1",
         "environment": "production", "created_at": "2026-11-20T14:02:10Z",

@@ -19,7 +19,7 @@ Examples:
   halfopen changes --since 2h                        what was told and what telemetry shows
   halfopen changes add --kind flag --service checkout --title \"new-tax on for 10 %\"
   halfopen changes add --service payment --version 2.3.1 --commit 4f2a91c --at 14:02
-  git log --name-only --format='%H%x09%cI%x09%an%x09%s' > log
+  git log -p --format='%H%x09%cI%x09%an%x09%s' > log
   halfopen changes import log --service payment      commits as changes; FILE may be -
   kubectl get events -A -o json | halfopen changes import -";
 
