@@ -63,13 +63,16 @@ async fn answer(
     loop {
         let view = Arc::new(shared.view());
         let answer = run(shared, &view, sql, limits).await;
+        if answer.is_ok() {
+            return answer;
+        }
         let damaged: Vec<_> = view
             .segments
             .iter()
             .flat_map(|list| list.iter())
             .filter_map(|segment| Some((Arc::clone(segment), segment.damage()?.clone())))
             .collect();
-        if answer.is_ok() || damaged.is_empty() {
+        if damaged.is_empty() {
             return answer;
         }
         for (segment, damage) in damaged {
