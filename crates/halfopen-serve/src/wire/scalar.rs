@@ -122,7 +122,7 @@ impl From<Share> for ShareV1 {
 
 /// Twelve decimals: more than any sample bears out, and few enough that every reader of JSON
 /// gets the same float back.
-fn rounded(ratio: f64) -> f64 {
+pub(super) fn rounded(ratio: f64) -> f64 {
     (ratio * 1e12).round() / 1e12
 }
 

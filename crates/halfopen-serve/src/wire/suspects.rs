@@ -4,6 +4,7 @@ use halfopen_model::answer::{Deviation, Suspect, Suspects};
 use serde::{Deserialize, Serialize};
 
 use super::TimeRangeV1;
+use super::scalar::rounded;
 use super::why::row_of;
 
 /// Everything that stands out, and what it was compared with.
@@ -78,7 +79,7 @@ impl From<&Suspect> for SuspectV1 {
             strength: suspect.strength.to_string(),
             service: suspect.service.clone(),
             instance: suspect.instance.clone(),
-            score: suspect.score,
+            score: score(suspect.score),
             evidence: suspect.evidence.iter().map(DeviationV1::from).collect(),
             explains: suspect.explains.clone(),
         }
@@ -90,14 +91,20 @@ impl From<&Deviation> for DeviationV1 {
         DeviationV1 {
             kind: deviation.kind.to_owned(),
             subject: deviation.subject.clone(),
-            before: deviation.before,
-            now: deviation.now,
+            before: rounded(deviation.before),
+            now: rounded(deviation.now),
             unit: deviation.unit.clone(),
             samples: deviation.samples,
             samples_before: deviation.samples_before,
-            score: deviation.score,
+            score: score(deviation.score),
             refs: deviation.refs.iter().map(row_of).collect(),
             query: deviation.query.clone(),
         }
     }
+}
+
+/// Sums of floats differ in their last digits with the order of the rows; a score does not mean
+/// them.
+fn score(score: f64) -> f64 {
+    (score * 1e6).round() / 1e6
 }
