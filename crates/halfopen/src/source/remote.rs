@@ -52,8 +52,11 @@ impl Remote {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(Duration::from_secs(CONNECT_S_MAX)));
         connector.enforce_http(false);
+        // Files of certificates are read only where they count.
+        let is_secure = url.starts_with("https://");
+        let tls = if is_secure { access.tls()? } else { Access::default().tls()? };
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(access.tls()?)
+            .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
