@@ -20,7 +20,6 @@ pub mod find;
 mod gaps;
 mod intern;
 pub mod map;
-pub mod measure;
 mod onset;
 mod origin;
 mod reason;

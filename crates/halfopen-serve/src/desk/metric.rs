@@ -1,8 +1,8 @@
 //! `why --metric`: points of the metrics in the window, its edges and the time before; for a
 //! level also who calls whom.
 
-use halfopen_explain::measure::{
-    self, BEFORE_NS, EDGE_NS, EDGES_METRIC, LevelEvidence, MetricEvidence, MetricQuestion,
+use halfopen_measure::{
+    BEFORE_NS, EDGE_NS, EDGES_METRIC, LevelEvidence, MetricEvidence, MetricQuestion, counts, levels,
 };
 use halfopen_model::answer::{Gap, MetricAnswer};
 use halfopen_model::batch::Cells;
@@ -74,11 +74,11 @@ impl<S: ReadEvidence> Desk<S> {
             |rows: &RecordBatch| Cells::new(rows).text("name", 0) == Some(question.metric.as_str());
         let has_points = evidence.points.iter().any(is_asked);
         let mut answer = match is_level {
-            false => measure::counts(&question, &evidence),
+            false => counts(&question, &evidence),
             true => {
                 let edges = self.edges(window).await?;
                 let points = evidence.points;
-                measure::levels(&question, &LevelEvidence { points, edges })
+                levels(&question, &LevelEvidence { points, edges })
             }
         };
         answer.gaps.extend(gaps);

@@ -3,6 +3,7 @@
 use halfopen_model::answer::{Measured, MetricAnswer, MetricCause, MetricPlace};
 use serde::{Deserialize, Serialize};
 
+use super::scalar::rounded;
 use super::why::verdict_name;
 use super::{GapV1, PartV1, ShareV1, TimeRangeV1, Version};
 
@@ -126,7 +127,7 @@ impl From<&MetricCause> for MetricCauseV1 {
             place: (&cause.place).into(),
             now: cause.now.into(),
             was: cause.was.map(MeasuredV1::from),
-            spreads: cause.spreads,
+            spreads: rounded(cause.spreads),
             instead: cause.instead.iter().map(MetricPlaceV1::from).collect(),
             query: cause.query.clone(),
         }

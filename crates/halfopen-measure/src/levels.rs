@@ -30,7 +30,7 @@ const WALK_MIN: f64 = 1.5;
 /// A cause is named for sure when two levels of the window are so far out...
 const SURE_TWICE_MIN: f64 = 1.5;
 /// ...or one of them so far.
-const SURE_ONCE_MIN: f64 = 3.0;
+const SURE_ONCE_MIN: f64 = 5.0;
 /// From here on without doubt.
 const STRONG_MIN: f64 = 6.0;
 /// Causes that are told; the others are told as less probable.

@@ -4,6 +4,12 @@
 //!
 //! The order of the answer for counts: which time (`onset`), which combinations (`rank`), how
 //! much weight that bears (against what the time before shows by itself).
+//!
+//! **Invariant:** nothing here reads a clock, a socket or a file. The same points always yield the
+//! same answer, whatever their order and whatever things are called.
+//!
+//! **Invariant:** an analysis never fails. What is missing becomes a
+//! [`Gap`](halfopen_model::answer::Gap) of the answer.
 
 mod causes;
 mod combos;
