@@ -47,6 +47,10 @@ const OFF_NS: i64 = 60 * SECOND_NS;
 /// ...where at least so much time is left to look at.
 const LENGTH_MIN_NS: i64 = 60 * SECOND_NS;
 
+/// Load comes in waves (scripts, batches, jobs of every minute): two times shorter than this may
+/// be two waves, and nobody is suspect for that.
+const WAVE_NS: i64 = 45 * SECOND_NS;
+
 /// Another begin is only taken where something stands out by so much more.
 const MOVED_COST: f64 = 0.02;
 
@@ -135,7 +139,8 @@ impl Measured {
         let origins = self.error_origin.compare(&self.units, eras);
         observed.extend(origins.iter().filter(|o| o.rise() > 0.0).map(|o| teller.origin(o)));
         observed.extend(self.resources.compare(eras).into_iter().map(|one| teller.resource(one)));
-        let list = combine::suspects(observed, &self.calls);
+        let is_long = [eras.now, eras.before].iter().all(|era| era.length_ns() >= WAVE_NS);
+        let list = combine::suspects(observed, &self.calls, is_long);
         Suspects { now: eras.now, before: eras.before, list, compared: self.services }
     }
 }

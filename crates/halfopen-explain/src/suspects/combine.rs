@@ -17,6 +17,13 @@ const EXPLAINED_WEIGHT: f64 = 0.5;
 /// A suspect stands out at least so far...
 const LIKELY_MIN: f64 = 0.5;
 
+/// ...and so far where it rests on what it writes and whom it calls: these depend on what it is
+/// asked for, and the mix of requests of two times is never quite the same...
+const LIKELY_MIN_OF_MIX: f64 = 0.8;
+
+/// Kinds that move with the mix of requests.
+const OF_MIX: [&str; 2] = ["call_shape", "log_statement"];
+
 /// ...and a strong one so far...
 const STRONG_MIN: f64 = 0.75;
 
@@ -48,8 +55,9 @@ pub(super) struct Observed {
 /// Who calls whom, by name.
 pub(super) type Calls = BTreeMap<String, BTreeSet<String>>;
 
-/// Orders services by how much they stand out.
-pub(super) fn suspects(mut observed: Vec<Observed>, calls: &Calls) -> Vec<Suspect> {
+/// Orders services by how much they stand out. `is_long`: both times are long enough to suspect
+/// somebody; load comes in waves.
+pub(super) fn suspects(mut observed: Vec<Observed>, calls: &Calls, is_long: bool) -> Vec<Suspect> {
     observed.retain(|one| one.deviation.score > 0.0);
     observed.sort_by(|a, b| {
         let by_score = b.deviation.score.total_cmp(&a.deviation.score);
@@ -76,7 +84,7 @@ pub(super) fn suspects(mut observed: Vec<Observed>, calls: &Calls) -> Vec<Suspec
     }
     found.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.service.cmp(&b.service)));
     found.truncate(SUSPECTS_MAX);
-    judge(&mut found, calls);
+    judge(&mut found, calls, is_long);
     found
 }
 
@@ -111,7 +119,7 @@ fn suspect(service: &str, all: &[Observed], score: f64) -> Suspect {
 }
 
 /// How much each bears among the others, and what it explains.
-fn judge(found: &mut [Suspect], calls: &Calls) {
+fn judge(found: &mut [Suspect], calls: &Calls, is_long: bool) {
     let scores: Vec<f64> = found.iter().map(|suspect| suspect.score).collect();
     let explains: Vec<Vec<String>> = found
         .iter()
@@ -130,7 +138,9 @@ fn judge(found: &mut [Suspect], calls: &Calls) {
         let others = scores.iter().enumerate().filter(|(other, _)| *other != place);
         let next = others.map(|(_, score)| *score).fold(0.0, f64::max);
         let leads = suspect.score >= STRONG_LEAD_MIN * next;
-        suspect.strength = if alike || suspect.score < LIKELY_MIN {
+        let of_mix = suspect.evidence.first().is_some_and(|best| OF_MIX.contains(&best.kind));
+        let least = if of_mix { LIKELY_MIN_OF_MIX } else { LIKELY_MIN };
+        suspect.strength = if alike || !is_long || suspect.score < least {
             Strength::Weak
         } else if suspect.score >= STRONG_MIN && leads {
             Strength::Strong
@@ -196,10 +206,10 @@ mod tests {
     fn what_a_dependency_explains_is_taken_from_its_callers() {
         let all = vec![
             observed("shop", "log_statement", 0.9, false),
-            observed("stock", "log_statement", 0.7, false),
+            observed("stock", "log_statement", 0.85, false),
         ];
-        let found = suspects(all, &calls(&[("shop", "orders"), ("orders", "stock")]));
-        assert_eq!(names(&found), [("stock", Strength::Likely), ("shop", Strength::Weak)]);
+        let found = suspects(all, &calls(&[("shop", "orders"), ("orders", "stock")]), true);
+        assert_eq!(names(&found), [("stock", Strength::Strong), ("shop", Strength::Weak)]);
         assert_eq!(found[0].explains, ["shop"]);
     }
 
@@ -207,9 +217,9 @@ mod tests {
     fn own_time_is_not_explained_by_a_dependency() {
         let all = vec![
             observed("shop", "self_time", 0.9, true),
-            observed("stock", "log_statement", 0.6, false),
+            observed("stock", "error_origin", 0.6, false),
         ];
-        let found = suspects(all, &calls(&[("shop", "stock")]));
+        let found = suspects(all, &calls(&[("shop", "stock")]), true);
         assert_eq!(names(&found), [("shop", Strength::Strong), ("stock", Strength::Likely)]);
     }
 
@@ -221,7 +231,7 @@ mod tests {
             observed("many", "resource", 0.4, true),
             observed("many", "log_statement", 0.4, false),
         ];
-        let found = suspects(all, &Calls::new());
+        let found = suspects(all, &Calls::new(), true);
         assert_eq!(found[0].service, "one");
         assert!((found[1].score - 0.48).abs() < 1e-9);
     }
@@ -229,8 +239,20 @@ mod tests {
     #[test]
     fn where_everybody_stands_out_nobody_is_suspect() {
         let all = ["a", "b", "c", "d"].map(|name| observed(name, "self_time", 0.9, true));
-        let found = suspects(all.into(), &Calls::new());
+        let found = suspects(all.into(), &Calls::new(), true);
         assert!(found.iter().all(|suspect| suspect.strength == Strength::Weak));
+    }
+
+    #[test]
+    fn waves_of_requests_are_no_suspects() {
+        let of = |kind, score, is_long| {
+            let all = vec![observed("shop", kind, score, true)];
+            suspects(all, &Calls::new(), is_long)[0].strength
+        };
+        assert_eq!(of("self_time", 0.7, true), Strength::Likely);
+        assert_eq!(of("self_time", 0.9, false), Strength::Weak);
+        assert_eq!(of("log_statement", 0.7, true), Strength::Weak);
+        assert_eq!(of("log_statement", 0.9, true), Strength::Strong);
     }
 
     #[test]
@@ -239,7 +261,7 @@ mod tests {
             observed("a", "log_statement", 0.9, false),
             observed("b", "log_statement", 0.8, false),
         ];
-        let found = suspects(all, &calls(&[("a", "b"), ("b", "a"), ("a", "a")]));
+        let found = suspects(all, &calls(&[("a", "b"), ("b", "a"), ("a", "a")]), true);
         assert_eq!(found.len(), 2);
     }
 }
