@@ -9,7 +9,7 @@
 //! same answer, whatever their order and whatever things are called.
 //!
 //! **Invariant:** an analysis never fails. What is missing becomes a
-//! [`Gap`](halfopen_model::answer::Gap) of the answer.
+//! [`Gap`] of the answer.
 
 mod causes;
 mod combos;
