@@ -46,14 +46,14 @@ fn a_slow_operation_is_found_by_its_own_time() {
 
 /// Its callers wait, and that is not their own time.
 #[test]
-fn a_quarter_that_is_slow_is_enough() {
+fn a_part_that_is_slow_is_enough() {
     let mart = Mart::new(2, |plan| {
-        if plan.luck < 0.4 {
+        if plan.luck < 0.45 {
             plan.own[STOCK] += 200.0;
         }
     });
     let suspect = one(&mart, STOCK, "self_time");
-    assert!(suspect.evidence[0].subject.contains("slowest tenth"), "{suspect:?}");
+    assert!(suspect.evidence[0].subject.contains("GET /stock, in "), "{suspect:?}");
 }
 
 #[test]

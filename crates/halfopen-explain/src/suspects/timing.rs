@@ -44,9 +44,9 @@ pub(super) struct Slowed {
     pub(super) now: Share,
     pub(super) before: Share,
     pub(super) limit_ns: i64,
-    /// The median, or, where that moved little, the 90 % point; before and now.
+    /// The median before, and now; where that moved little, that of the times beyond the limit.
     pub(super) typical_ns: [i64; 2],
-    /// Whether [`Slowed::typical_ns`] is the 90 % point.
+    /// Whether only the lesser part of the times of now is slower.
     pub(super) is_tail: bool,
     /// What is added to a request, as a part of its duration before.
     pub(super) added: f64,
@@ -136,9 +136,9 @@ fn slowed(samples: &[Sample], units: &Units, eras: &Eras) -> Option<Slowed> {
     if added < ADDED_MIN {
         return None;
     }
-    let medians = [quantile(before, 0.5), quantile(now, 0.5)];
-    let is_tail = medians[1] <= limit_ns;
-    let typical_ns = if is_tail { [tail, quantile(now, 0.9)] } else { medians };
+    let is_tail = quantile(now, 0.5) <= limit_ns;
+    let slow = if is_tail { &now[now.partition_point(|nanos| *nanos <= limit_ns)..] } else { now };
+    let typical_ns = [median, quantile(slow, 0.5)];
     let in_now = |sample: &&Sample| eras.of(units.begin(sample.unit)) == Some(Era::Now);
     let example = samples.iter().filter(in_now).max_by_key(|s| (s.nanos, s.unit))?.unit;
     let (place, now, before) = (samples[0].place, of_now, of_before);

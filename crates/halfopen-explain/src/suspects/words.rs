@@ -72,9 +72,10 @@ impl Teller<'_, '_> {
 
     fn slower(&self, kind: &'static str, service: u32, what: String, slowed: &Slowed) -> Observed {
         let [before, now] = slowed.typical_ns.map(|nanos| nanos as f64);
+        let part = slowed.now.ratio() * 100.0;
         let deviation = Deviation {
             kind,
-            subject: if slowed.is_tail { format!("{what} (slowest tenth)") } else { what },
+            subject: if slowed.is_tail { format!("{what}, in {part:.0} %") } else { what },
             before,
             now,
             unit: "ns".to_owned(),
