@@ -223,6 +223,11 @@ async fn export(args: &ExportArgs, session: &mut Session) -> Result<Outcome, Fai
         let fact = format!("\"{}\" is there already", args.out.display());
         return Err(Failure::usage(fact).hint("name another file with --out"));
     }
+    let folder = args.out.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let fact = format!("there is no folder \"{}\" to write to", folder.display());
+        return Err(Failure::usage(fact).hint("make it, or name another file with --out"));
+    }
     let otlp = match args.format {
         Format::Parquet => None,
         Format::OtlpJson => {
