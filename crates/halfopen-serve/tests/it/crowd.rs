@@ -2,7 +2,7 @@
 //! waits for the slow ones, and the bounds hold.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::Arc;
 
 use crate::client::{PROTOBUF, TRACES, call, framed, get, post_json, query, send};
 use crate::fixture::{Ground, config};
@@ -14,6 +14,7 @@ use prost::Message as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 const SENDERS: u64 = 200;
@@ -30,7 +31,11 @@ fn export(sender: u64, round: u64) -> (u64, Vec<u8>) {
     (seed, sample::traces(seed, SPANS, 4))
 }
 
-async fn good_over_grpc(addresses: Addresses, sender: u64) -> Vec<u64> {
+/// How many exports of good senders were acknowledged. Slow ones go on when it grows, or when the
+/// good ones are done.
+type Progress = Arc<watch::Sender<u64>>;
+
+async fn good_over_grpc(addresses: Addresses, sender: u64, progress: Progress) -> Vec<u64> {
     let mut acknowledged = Vec::new();
     for round in 0..EXPORTS {
         let (seed, body) = export(sender, round);
@@ -39,15 +44,16 @@ async fn good_over_grpc(addresses: Addresses, sender: u64) -> Vec<u64> {
             match call(addresses.otlp_grpc, TRACES, "identity", &frames).await.code {
                 0 => break acknowledged.push(seed),
                 // Told to come back.
-                8 => tokio::time::sleep(Duration::from_millis(20)).await,
+                8 => {}
                 other => panic!("sender {sender} got {other}"),
             }
         }
+        progress.send_modify(|acknowledged| *acknowledged += 1);
     }
     acknowledged
 }
 
-async fn good_over_http(addresses: Addresses, sender: u64) -> Vec<u64> {
+async fn good_over_http(addresses: Addresses, sender: u64, progress: Progress) -> Vec<u64> {
     let url = format!("http://{}/v1/traces", addresses.otlp_http);
     let mut acknowledged = Vec::new();
     for round in 0..EXPORTS {
@@ -56,10 +62,12 @@ async fn good_over_http(addresses: Addresses, sender: u64) -> Vec<u64> {
             let reply = send(Method::POST, &url, &PROTOBUF, &body).await;
             match reply.status.as_u16() {
                 200 => break acknowledged.push(seed),
-                429 => tokio::time::sleep(Duration::from_millis(20)).await,
+                // Told to come back.
+                429 => {}
                 other => panic!("sender {sender} got {other}: {}", reply.text()),
             }
         }
+        progress.send_modify(|acknowledged| *acknowledged += 1);
     }
     acknowledged
 }
@@ -81,14 +89,15 @@ async fn status(stream: &mut TcpStream) -> Option<u16> {
     String::from_utf8_lossy(answer.get(9..12)?).parse().ok()
 }
 
-/// Sends its body in ten pieces with pauses.
-async fn slow(addresses: Addresses, sender: u64) -> Vec<u64> {
+/// Sends its body in ten pieces; before each but the first somebody else is served.
+async fn slow(addresses: Addresses, sender: u64, mut others: watch::Receiver<u64>) -> Vec<u64> {
     let (seed, body) = export(sender, 0);
     let mut stream = open(addresses, body.len()).await;
     for piece in body.chunks(body.len().div_ceil(10)) {
         // Refused in the middle: the answer says so.
         let _ = stream.write_all(piece).await;
-        tokio::time::sleep(Duration::from_millis(30)).await;
+        // An error when nobody else is left to be served.
+        let _ = others.changed().await;
     }
     match status(&mut stream).await {
         Some(200) => vec![seed],
@@ -158,11 +167,8 @@ async fn noisy(addresses: Addresses, sender: u64) -> Vec<u64> {
     Vec::new()
 }
 
-async fn sender(addresses: Addresses, number: u64) -> Vec<u64> {
+async fn broken(addresses: Addresses, number: u64) -> Vec<u64> {
     match number % 8 {
-        0 => good_over_grpc(addresses, number).await,
-        1 => good_over_http(addresses, number).await,
-        2 => slow(addresses, number).await,
         3 => endless(addresses, number).await,
         4 => resetting(addresses, number).await,
         5 => truncated(addresses, number).await,
@@ -228,9 +234,16 @@ async fn two_hundred_senders_with_slow_and_broken_ones_lose_nothing() {
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let sending = async {
         let mut senders = JoinSet::new();
+        let progress: Progress = Arc::new(watch::Sender::new(0));
         for number in 0..SENDERS {
-            senders.spawn(sender(addresses, number));
+            match number % 8 {
+                0 => senders.spawn(good_over_grpc(addresses, number, Arc::clone(&progress))),
+                1 => senders.spawn(good_over_http(addresses, number, Arc::clone(&progress))),
+                2 => senders.spawn(slow(addresses, number, progress.subscribe())),
+                _ => senders.spawn(broken(addresses, number)),
+            };
         }
+        drop(progress);
         let acknowledged: Vec<u64> = senders.join_all().await.into_iter().flatten().collect();
         let _ = stop.send(());
         acknowledged
