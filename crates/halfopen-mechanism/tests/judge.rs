@@ -11,6 +11,7 @@ use halfopen_mechanism::{MechanismEvidence, judge};
 use halfopen_model::answer::{ChangeChoice, ChangeVerdict};
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{TimeRange, UnixNanos};
+use proptest::prelude::*;
 
 const BEGIN_NS: i64 = 1_795_185_000_000_000_000;
 
@@ -292,4 +293,42 @@ fn more_calls_per_request_are_seen_in_a_metric() {
     let verdict = ask(&[(1_000, "checkout", "slow request")], &[points], &list);
     assert_eq!(named(&verdict).map(|(commit, _)| commit), Some("aa11"), "{verdict:?}");
     assert_eq!(verdict.happens[0].sign, "db_query_count_per_request: 3.0 → 45.0");
+}
+
+/// Lines of diffs and logs in which brackets, loops, names and letters of many bytes meet.
+fn odd_line() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[-+ @]?[ \t]{0,3}(for |if err |const |)[a-zÄ€𝄞_.]{0,8}[(=:]?[0-9a-zß.*' ]{0,9}[){;]?",
+        "[-+@ ]{0,4}\\PC{0,40}",
+        "(upstream|lookup|POST https://)? ?[a-zé.-]{0,12} (timeout|no such host|returned 503)?",
+    ]
+}
+
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn any_diff_and_any_line_gets_a_verdict(
+        diff in proptest::collection::vec(odd_line(), 0..12),
+        lines in proptest::collection::vec(odd_line(), 1..6),
+        file in "[a-zé/._-]{0,20}",
+        commit in "[0-9a-fé]{0,12}",
+    ) {
+        let leaked = |text: String| -> &'static str { text.leak() };
+        let change = Change {
+            commit: leaked(commit), title: "t", file: leaked(file),
+            diff: leaked(diff.join("\n")), ..COMMIT
+        };
+        let list = [deploy(700, "stock", change.commit), change];
+        let lines: Vec<(i64, &str, &str)> =
+            lines.iter().map(|line| (900, "stock", line.as_str())).collect();
+        if !list[1].diff.is_empty() || !list[1].file.is_empty() {
+            let verdict = ask(&lines, &[], &list);
+            prop_assert!(verdict.changes > 0);
+        }
+    }
 }

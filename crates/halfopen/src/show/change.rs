@@ -2,7 +2,7 @@
 
 use halfopen_serve::wire::{ChangeVerdictV1, HappeningV1, NamedChangeV1};
 
-use super::text::{clean, clock, plural};
+use super::text::{clean, clock, plural, short};
 use crate::Failure;
 use crate::terminal::{FAINT, STRONG, Terminal};
 
@@ -48,7 +48,7 @@ pub(crate) fn show(
 }
 
 fn named(terminal: &mut Terminal, change: &NamedChangeV1) -> Result<(), Failure> {
-    let commit = change.commit.as_deref().map(|commit| &commit[..commit.len().min(9)]);
+    let commit = change.commit.as_deref().map(short);
     let of = [commit, change.service.as_deref()].into_iter().flatten();
     let of = of.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
     terminal.line(format_args!(
