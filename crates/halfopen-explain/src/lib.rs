@@ -1,5 +1,5 @@
-//! Explains failing requests: what differs, what failed first, what changed before it; and lays
-//! out what is known about one trace and one id.
+//! Explains failing requests: what differs, what failed first, what changed before it; and draws
+//! the map of services.
 //!
 //! **Invariant:** nothing here reads a clock, a socket or a file. The same evidence always yields
 //! the same answer.
@@ -16,20 +16,16 @@ mod cohorts;
 mod difference;
 #[cfg(test)]
 mod drawn;
-pub mod find;
 mod gaps;
 mod intern;
 pub mod map;
 mod onset;
 mod origin;
 mod reason;
-pub mod request;
 mod scope;
-pub mod shell;
 mod spans;
 mod sql;
 mod strength;
 mod suspects;
-pub mod trace;
 mod tree;
 pub mod why;

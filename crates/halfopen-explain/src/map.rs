@@ -8,7 +8,7 @@
 //! **Invariant:** a map equals the traces of its range: every call of the range is on exactly one
 //! edge or counted in a gap.
 //!
-//! [`request`]: crate::request
+//! [`request`]: halfopen_model::request
 
 mod count;
 mod cut;
@@ -31,11 +31,11 @@ use crate::anchor::Requests;
 use crate::changes::{self, detect};
 use crate::gaps;
 use crate::intern::NONE;
-use crate::shell::quoted;
 use crate::spans::Spans;
 use crate::tree::Forest;
 use count::Counted;
 use graph::{Sum, Way};
+use halfopen_model::shell::quoted;
 
 /// Columns of `spans` that a map reads, beside those of the attributes that it needs, which lie in
 /// columns or in the map of attributes.

@@ -7,8 +7,8 @@ use halfopen_model::batch::{Cells, map_entries, text_at};
 use halfopen_model::names::GRPC_CODES;
 use halfopen_model::time::show_duration;
 
-use crate::request::{GRPC_STATUS, HTTP_STATUS};
 use crate::spans::{Spans, UNENDED};
+use halfopen_model::request::{GRPC_STATUS, HTTP_STATUS};
 
 /// Longer messages are cut: the beginning says what happened.
 const REASON_CHARS_MAX: usize = 160;

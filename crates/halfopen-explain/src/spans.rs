@@ -13,7 +13,7 @@ use halfopen_model::schema::ATTRIBUTES;
 use halfopen_model::{SpanId, TraceId};
 
 use crate::intern::{FoldMap, NONE, Words};
-use crate::request;
+use halfopen_model::request;
 
 /// Stands for the duration of a span that never ended.
 pub(crate) const UNENDED: i64 = i64::MIN;

@@ -11,9 +11,9 @@ use halfopen_model::answer::ConditionPart;
 use crate::carriers::Limit;
 use crate::difference::items::{CALLS, NAME};
 use crate::difference::names;
-use crate::request::failed_sql;
 use crate::spans::peer_names;
 use crate::why::EDGE_NS;
+use halfopen_model::request::failed_sql;
 
 /// Values by which the requests of an instance are told, the first that is there.
 const INSTANCE: &str = "coalesce(attr('resource.service.instance.id'), \

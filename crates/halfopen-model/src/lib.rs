@@ -10,6 +10,7 @@
 //! | [`table`], [`schema`] | the nine tables and their columns |
 //! | [`batch`] | rows on their way: making a batch fit a schema, reading cells |
 //! | [`identity`] | what a row says, as one number |
+//! | [`request`], [`shell`] | when a span failed; commands that an answer offers |
 //! | [`answer`] | findings, evidence, gaps, and the answers of `why`, `trace`, `find` |
 //! | [`port`], [`memory`] | writing and reading evidence; an implementation in memory for tests |
 //!
@@ -27,7 +28,9 @@ pub mod known;
 pub mod memory;
 pub mod names;
 pub mod port;
+pub mod request;
 pub mod schema;
+pub mod shell;
 pub mod table;
 pub mod time;
 

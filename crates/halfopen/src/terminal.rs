@@ -32,7 +32,7 @@ impl Terminal {
     /// Has every command that is offered from now on ask where this one asked.
     pub(crate) fn ask_again_with(&mut self, flags: &[(&str, &str)]) {
         let shown = |(flag, value): &(&str, &str)| {
-            format!(" {flag} {}", halfopen_explain::shell::quoted(value))
+            format!(" {flag} {}", halfopen_model::shell::quoted(value))
         };
         self.source_flags = flags.iter().map(shown).collect();
     }

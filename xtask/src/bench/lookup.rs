@@ -8,11 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use halfopen_explain::find::{self, IdRows, Lookup, Question};
 use halfopen_ingest::{Arrival, Encoding, EvidenceBuilder, IngestSettings, Signal, sample};
 use halfopen_model::port::{Match, Scan};
 use halfopen_model::{Clock, ReadEvidence, Table, TimeRange, TraceId, UnixNanos, WriteEvidence};
 use halfopen_store::{Store, StoreConfig};
+use halfopen_trace::find::{self, IdRows, Lookup, Question};
 use rustix::fs::{Advice, fadvise};
 
 use super::{Figure, millis, quantile, thousands};

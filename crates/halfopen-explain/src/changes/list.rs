@@ -11,9 +11,9 @@ use halfopen_model::{AttributeValue, Table, TimeRange, UnixNanos};
 use super::detect::{self, Detected, Evaluation, Facet};
 use super::{SAME_CHANGE_NS, same_version, shown, visits};
 use crate::intern::{NONE, Words};
-use crate::shell::quoted;
 use crate::spans::Spans;
 use crate::tree::Forest;
+use halfopen_model::shell::quoted;
 
 /// More changes nobody reads; `query` has them all.
 pub const CHANGES_SHOWN_MAX: usize = 1_000;

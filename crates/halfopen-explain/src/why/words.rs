@@ -19,9 +19,9 @@ use crate::difference::{Coincidence, Explanation, names};
 use crate::intern::NONE;
 use crate::origin::Site;
 use crate::reason;
-use crate::shell::quoted;
 use crate::sql::Frame;
 use crate::strength::{self, CallFacts};
+use halfopen_model::shell::quoted;
 
 /// Other names of one fact that are shown.
 const SAME_AS_MAX: usize = 6;

@@ -1,13 +1,13 @@
 //! `find`: ids first, then the rows of the traces that carry them.
 
-use halfopen_explain::find::{
-    self, Choice, FIND_CHANGES_BEFORE_NS, FIND_ENTRIES_MAX, FIND_ID_ROWS_MAX, FindEvidence, IdRows,
-    LINK_HOPS_MAX, Lookup, Question,
-};
-use halfopen_explain::trace::{TRACE_LOGS_MAX, TRACE_SPANS_MAX};
 use halfopen_model::answer::{FindAnswer, Gap};
 use halfopen_model::port::{Match, Rows, Scan};
 use halfopen_model::{ReadEvidence, Table, TimeRange, TraceId};
+use halfopen_trace::find::{
+    self, Choice, FIND_CHANGES_BEFORE_NS, FIND_ENTRIES_MAX, FIND_ID_ROWS_MAX, FindEvidence, IdRows,
+    LINK_HOPS_MAX, Lookup, Question,
+};
+use halfopen_trace::trace::{TRACE_LOGS_MAX, TRACE_SPANS_MAX};
 
 use super::{Desk, DeskError, or_all};
 

@@ -1,10 +1,10 @@
 //! `trace`: the one trace that a text means, with all its spans and log records.
 
-use halfopen_explain::find::{self, Question};
-use halfopen_explain::trace::{self, TRACE_LOGS_MAX, TRACE_SPANS_MAX};
 use halfopen_model::answer::{Candidate, Matched};
 use halfopen_model::port::Match;
 use halfopen_model::{ReadEvidence, Table, TimeRange, TraceId};
+use halfopen_trace::find::{self, Question};
+use halfopen_trace::trace::{self, TRACE_LOGS_MAX, TRACE_SPANS_MAX};
 
 use super::find::{kept, only_trace};
 use super::{Desk, DeskError, TraceReply};

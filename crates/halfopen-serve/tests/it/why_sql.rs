@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Float64Type, Int64Type};
-use halfopen_explain::request::failed_sql;
 use halfopen_model::answer::{Scope, Share, Verdict};
+use halfopen_model::request::failed_sql;
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{Batch, Fingerprint, Table, TimeRange, WriteEvidence as _};
 use halfopen_serve::desk::{Desk, DeskSettings, WhyAsk, WhyBaseline};
@@ -158,7 +158,7 @@ async fn a_service_in_the_middle_and_a_baseline_count_as_sql_does() {
     check(&spans, ask, &["attribute"]).await;
 }
 
-/// The cases of `halfopen_explain::request::failed`, one span each, asked of the store.
+/// The cases of `halfopen_model::request::failed`, one span each, asked of the store.
 #[tokio::test]
 async fn the_rule_of_failure_in_sql_is_the_rule() {
     let text = |text: &str| Value::Text(text.into());
@@ -207,7 +207,7 @@ async fn the_rule_of_failure_in_sql_is_the_rule() {
         assert_eq!(found, [f64::from(u8::from(fails))], "{span:?}");
         let rows = batches(std::slice::from_ref(span), 1).swap_remove(0);
         let cells = halfopen_model::batch::Cells::new(&rows);
-        assert_eq!(halfopen_explain::request::failed(&cells, 0), fails, "{span:?}");
+        assert_eq!(halfopen_model::request::failed(&cells, 0), fails, "{span:?}");
     }
     assert!(spans.iter().all(|span| span.start >= BEGIN_NS));
     office.close().await;

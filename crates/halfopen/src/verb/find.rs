@@ -1,8 +1,8 @@
 //! `halfopen find`: everything about one id.
 
 use clap::Args;
-use halfopen_explain::find::PREFIX_CHARS_MIN;
 use halfopen_serve::wire::FindV1;
+use halfopen_trace::find::PREFIX_CHARS_MIN;
 
 use crate::cli::{SourceArgs, WindowArgs};
 use crate::show::text::{clean, plural};

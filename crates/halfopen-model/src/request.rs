@@ -3,17 +3,16 @@
 //! **Invariant:** this is the one place that knows the rule of failure; every other room asks
 //! here.
 
-use halfopen_model::batch::Cells;
+use crate::batch::Cells;
 
 /// From this HTTP status on an answer is the fault of the server (RFC 9110, section 15.6).
-pub(crate) const HTTP_FAILED_MIN: i64 = 500;
+pub const HTTP_FAILED_MIN: i64 = 500;
 
 /// Attributes that carry the HTTP status of the answer, the current name first.
-pub(crate) const HTTP_STATUS: [&str; 2] =
-    ["span.http.response.status_code", "span.http.status_code"];
+pub const HTTP_STATUS: [&str; 2] = ["span.http.response.status_code", "span.http.status_code"];
 
 /// Attributes that carry the gRPC status, the current names first.
-pub(crate) const GRPC_STATUS: [&str; 3] =
+pub const GRPC_STATUS: [&str; 3] =
     ["span.rpc.status_code", "span.rpc.response.status_code", "span.rpc.grpc.status_code"];
 
 /// gRPC codes that are answers and no failures, by number and by name without its marks: the
@@ -45,18 +44,18 @@ pub fn failed(cells: &Cells<'_>, row: usize) -> bool {
 }
 
 /// The rule for an HTTP status, whatever its type was.
-pub(crate) fn http_text_failed(text: &str) -> bool {
+pub fn http_text_failed(text: &str) -> bool {
     text.trim().parse::<f64>().is_ok_and(|code| code >= HTTP_FAILED_MIN as f64)
 }
 
 /// The rule for a gRPC code that was sent as number.
-pub(crate) fn grpc_code_failed(code: i64) -> bool {
+pub fn grpc_code_failed(code: i64) -> bool {
     grpc_text_failed(&code.to_string())
 }
 
 /// The rule for a gRPC code that was sent as text: a number, or a name in any spelling
 /// (`NOT_FOUND`, `not_found` and `NotFound` are one code).
-pub(crate) fn grpc_text_failed(text: &str) -> bool {
+pub fn grpc_text_failed(text: &str) -> bool {
     let mut letters = text.to_ascii_lowercase();
     letters.retain(|letter| !matches!(letter, '_' | '-' | ' '));
     !GRPC_ANSWERS.contains(&letters.as_str())

@@ -12,7 +12,7 @@ use halfopen_model::answer::{Gap, SpanFault, TraceAnswer, TraceEvent, TraceSpan}
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{SpanId, Table, TimeRange, TraceId, UnixNanos};
 
-use crate::shell::quoted;
+use halfopen_model::shell::quoted;
 
 mod read;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use halfopen_model::answer::{TraceEvent, TraceSpan};
 use halfopen_model::batch::{Cells, map_entries, text_at};
 use halfopen_model::{AttributeValue, SpanId, Table, TraceId, UnixNanos};
 
-use crate::request;
+use halfopen_model::request;
 
 /// One span with what only the whole trace needs.
 pub(super) struct SpanRow {

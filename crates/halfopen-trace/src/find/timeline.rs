@@ -10,8 +10,8 @@ use halfopen_model::{SpanId, Table, TraceId, UnixNanos};
 use super::choice::Carried;
 use super::link::Senders;
 use super::{Choice, FIND_CHANGES_BEFORE_NS, FIND_ENTRIES_MAX, Question};
-use crate::shell::quoted;
 use crate::trace;
+use halfopen_model::shell::quoted;
 
 /// The rows of what was chosen.
 #[derive(Clone, Default, Debug)]

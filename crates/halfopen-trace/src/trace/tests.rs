@@ -7,7 +7,8 @@ use halfopen_model::{AttributeValue, TraceId};
 use proptest::prelude::*;
 
 use super::assemble;
-use crate::drawn::{Drawn, TRACE, logs, span_row, spans};
+use crate::drawn::{Drawn, TRACE, span_row, spans};
+use crate::drawn_logs::logs;
 
 fn parsed(text: &str) -> Vec<Drawn> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).map(span_row).collect()

@@ -8,7 +8,8 @@ use halfopen_model::{Table, TraceId};
 use super::{
     Choice, FindEvidence, IdRows, Lookup, Question, assemble, choose, linked_from, linked_to,
 };
-use crate::drawn::{BASE_NS, TRACE, attributes, logs, span_row, spans, times, words};
+use crate::drawn::{BASE_NS, TRACE, attributes, span_row, spans, times, words};
+use crate::drawn_logs::logs;
 
 /// Rows of `ids`: id, trace, span, table, time in milliseconds, service.
 type IdRow<'a> = (&'a str, Option<TraceId>, Option<u64>, &'a str, i64, &'a str);
