@@ -123,7 +123,7 @@ fn main() -> std::io::Result<()> {
     let batches = starts.map(|at| batch(at..(at + BATCH_ROWS).min(spans), spans)).collect();
     let window = TimeRange { from: UnixNanos(0), to: UnixNanos(WINDOW_S * SECOND_NS) };
     let now = window.to.shifted(60 * SECOND_NS);
-    let question = WhyQuestion { scope: Scope::default(), window, baseline: None, now };
+    let question = WhyQuestion { scope: Scope::default(), window, baseline: None, slow: None, now };
     let evidence = WhyEvidence { spans: batches, ..WhyEvidence::default() };
     let mut out = std::io::stdout().lock();
     let spans_of_map = MapEvidence { spans: evidence.spans.clone(), truncated: None };

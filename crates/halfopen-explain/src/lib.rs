@@ -23,6 +23,7 @@ mod onset;
 mod origin;
 mod reason;
 mod scope;
+mod slow;
 mod spans;
 mod sql;
 mod strength;

@@ -124,16 +124,35 @@ fn failing_child(
             }
         }
     }
+    if !spans.lost.is_empty() {
+        return slowest(spans, &failing, row);
+    }
     let harmless = |row: usize| {
         swallowed.get(&[spans.service[row], spans.name[row]]).copied().unwrap_or(0) > 0
     };
     failing.into_iter().min_by_key(|child| (harmless(*child), spans.end(*child), *child))
 }
 
+/// The slowest of the calls that lost most time together, where that is at least half of what
+/// their caller lost.
+fn slowest(spans: &Spans<'_>, slow: &[usize], caller: usize) -> Option<usize> {
+    let call = |row: usize| [spans.service[row], spans.name[row]];
+    let together = |of: usize| {
+        let alike = slow.iter().filter(|row| call(**row) == call(of));
+        alike.fold(0_i64, |sum, row| sum.saturating_add(spans.lost[*row]))
+    };
+    let best = slow
+        .iter()
+        .copied()
+        .max_by_key(|row| (together(*row), spans.lost[*row], std::cmp::Reverse(*row)))?;
+    (together(best) >= spans.lost[caller] / 2).then_some(best)
+}
+
 /// Whether a caller stopped waiting before its callee ended: then the callee's own failure came
 /// too late to matter. Durations are compared, since clocks of two hosts differ.
 fn gave_up(spans: &Spans<'_>, caller: usize, callee: usize) -> bool {
-    spans.kind[caller] == Kind::Exit
+    spans.lost.is_empty()
+        && spans.kind[caller] == Kind::Exit
         && spans.service[caller] != spans.service[callee]
         && spans.duration[caller] != UNENDED
         && (spans.duration[callee] == UNENDED || spans.duration[callee] > spans.duration[caller])

@@ -138,6 +138,8 @@ pub(crate) struct Spans<'a> {
     pub(crate) baseline_from: usize,
     /// Spans that say that their trace was sampled by outcome.
     pub(crate) tail_sampled: Vec<u32>,
+    /// Time beyond the usual in nanoseconds, where slow requests were asked about; else empty.
+    pub(crate) lost: Vec<i64>,
     /// Whether any row has a weight other than 1.
     pub(crate) weighted: bool,
     /// The rank of the name that gave a peer or an instance, to let better names win.
@@ -182,6 +184,7 @@ impl<'a> Spans<'a> {
             release: vec![[NONE; 4]; total],
             baseline_from,
             tail_sampled: Vec::new(),
+            lost: Vec::new(),
             weighted: false,
             ranks: vec![(u8::MAX, u8::MAX); total],
             trace_codes: FoldMap::default(),

@@ -11,6 +11,7 @@ use halfopen_model::answer::ConditionPart;
 use crate::carriers::Limit;
 use crate::difference::items::{CALLS, NAME};
 use crate::difference::names;
+use crate::slow::SlowCall;
 use crate::spans::peer_names;
 use crate::why::EDGE_NS;
 use halfopen_model::request::failed_sql;
@@ -18,6 +19,9 @@ use halfopen_model::request::failed_sql;
 /// Values by which the requests of an instance are told, the first that is there.
 const INSTANCE: &str = "coalesce(attr('resource.service.instance.id'), \
                         attr('resource.k8s.pod.name'), attr('resource.host.name'))";
+
+/// Queries name so many slow calls; where there are more, numbers have no query.
+const SLOW_CALLS_MAX: usize = 200;
 
 const VERSION: &str = "attr('resource.service.version')";
 
@@ -38,6 +42,8 @@ pub(crate) struct Frame {
     pub(crate) weighted: bool,
     /// Whether there are spans without a trace.
     pub(crate) loose: bool,
+    /// Where slow requests were asked about, the calls that were slow.
+    pub(crate) slow: Option<Vec<SlowCall>>,
 }
 
 /// A call: the service that makes it, the one it goes to where that is known, its name.
@@ -225,7 +231,7 @@ impl Frame {
              case when kind in ('server', 'consumer') then 0 else 1 end, \
              case when parent_span_id is null then 0 else 1 end, start_time) as place \
              from seen{}) where place = 1 and ({}) and {}{operations})",
-            failed_sql(),
+            self.failed(),
             if self.loose { loose.as_str() } else { "" },
             if self.weighted {
                 ", case when weight > 0 then weight else 1 end as weight"
@@ -237,6 +243,28 @@ impl Frame {
             either(ranges.iter().map(|range| within("start_time", range)).collect()),
             equals("service", self.service.as_deref().unwrap_or_default()),
         )
+    }
+
+    /// Whether a span failed, or was slow where that was asked.
+    fn failed(&self) -> String {
+        let Some(slow) = &self.slow else { return failed_sql() };
+        let beyond = |call: &SlowCall| {
+            format!(
+                "({} and {} and {} and duration_ns > {})",
+                equals("service", &call.service),
+                equals("name", &call.name),
+                equals(&attribute("span.http.route"), &call.route),
+                call.limit_ns
+            )
+        };
+        let rules: Vec<String> =
+            ["duration_ns is null".to_owned()].into_iter().chain(slow.iter().map(beyond)).collect();
+        format!("coalesce({}, false)", rules.join(" or "))
+    }
+
+    /// Whether its queries stay short enough to be read and planned.
+    pub(crate) fn has_queries(&self) -> bool {
+        self.slow.as_ref().is_none_or(|slow| slow.len() <= SLOW_CALLS_MAX)
     }
 
     /// How many requests this holds for.

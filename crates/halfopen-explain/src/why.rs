@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use arrow::array::RecordBatch;
 use halfopen_model::answer::{
-    BaselineKind, Cause, Gap, Onset, Scope, Share, Strength, Suspects, Verdict, WhyAnswer,
+    BaselineKind, Cause, Gap, Onset, Scope, Share, SlowRule, Strength, Suspects, Verdict, WhyAnswer,
 };
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{TimeRange, UnixNanos, known};
@@ -29,6 +29,7 @@ use crate::intern::NONE;
 use crate::onset::{self, Course};
 use crate::origin;
 use crate::scope;
+use crate::slow::Limits;
 use crate::spans::Spans;
 use crate::sql::Frame;
 use crate::suspects::{self, Beside};
@@ -61,6 +62,8 @@ pub struct WhyQuestion {
     pub window: TimeRange,
     /// Compare with this time in place of healthy requests of the window.
     pub baseline: Option<TimeRange>,
+    /// Ask about slow requests in place of failing ones.
+    pub slow: Option<SlowRule>,
     /// Now: a window that ended less than the settle time ago may still miss spans.
     pub now: UnixNanos,
 }
@@ -93,7 +96,8 @@ pub fn why(question: &WhyQuestion, evidence: &WhyEvidence) -> WhyAnswer {
     let service = question.scope.service.as_deref();
     // A service that sent nothing has no code: no span is its.
     let wanted = service.map(|service| spans.words.find(service).unwrap_or(NONE - 1));
-    let requests = Requests::find(&spans, &forest, wanted, question.window, question.baseline);
+    let mut requests = Requests::find(&spans, &forest, wanted, question.window, question.baseline);
+    let limits = question.slow.map(|rule| Limits::apply(rule, &mut spans, &mut requests));
     let window_ns = question.window.length_ns();
     let chosen = scope::choose(&spans, &requests, &question.scope, window_ns);
     let mut answer = WhyAnswer {
@@ -101,6 +105,10 @@ pub fn why(question: &WhyQuestion, evidence: &WhyEvidence) -> WhyAnswer {
         window: question.window,
         baseline: BaselineKind::HealthyPeers,
         verdict: Verdict::NotEnoughEvidence,
+        slow: limits.as_ref().map(|limits| {
+            let rows = chosen.members.iter().map(|number| requests.all[*number as usize].row);
+            limits.told(&spans, rows.map(|row| row as usize))
+        }),
         failing: Share::default(),
         before: None,
         onset: None,
@@ -128,8 +136,14 @@ pub fn why(question: &WhyQuestion, evidence: &WhyEvidence) -> WhyAnswer {
             operations: chosen.operations,
             weighted: spans.weighted,
             loose: spans.trace.contains(&NONE),
+            slow: limits.as_ref().map(|limits| limits.calls(&spans)),
         };
-        let traced = Traced { spans: &mut spans, forest: &forest, requests: &requests };
+        let traced = Traced {
+            spans: &mut spans,
+            forest: &forest,
+            requests: &requests,
+            limits: limits.as_ref(),
+        };
         explain(&mut answer, traced, &sides, &changes, &frame);
         let likely = |cause: &Cause| cause.strength >= Strength::Likely;
         if answer.causes.iter().any(likely) {
@@ -278,6 +292,7 @@ struct Traced<'t, 'a> {
     spans: &'t mut Spans<'a>,
     forest: &'t Forest,
     requests: &'t Requests,
+    limits: Option<&'t Limits>,
 }
 
 /// Looks for causes and puts them into the answer.
@@ -288,7 +303,7 @@ fn explain(
     changes: &[Change],
     frame: &Frame,
 ) {
-    let Traced { spans, forest, requests } = traced;
+    let Traced { spans, forest, requests, limits } = traced;
     let mut cohorts = Cohorts::new(spans, forest, requests, &sides.failing, &sides.healthy);
     let swallowed = origin::swallowed(spans, &cohorts);
     let mut slot = std::mem::take(&mut cohorts.slot);
@@ -334,7 +349,11 @@ fn explain(
         calls,
     };
     let whole = Whole::new(spans, forest, whole, cohorts.slots());
-    tell(answer, &words::Teller { workshop: &workshop, sides, whole: &whole, frame }, changes);
+    tell(
+        answer,
+        &words::Teller { workshop: &workshop, sides, whole: &whole, frame, limits },
+        changes,
+    );
 }
 
 /// Puts causes and what was ruled out into the answer.

@@ -352,7 +352,7 @@ fn counts_are_those_of_why() {
         // A window of its own as baseline keeps an onset from cutting the window short.
         let baseline =
             Some(TimeRange { from: window.from.shifted(-2), to: window.from.shifted(-1) });
-        why(&WhyQuestion { scope, window, baseline, now }, &evidence)
+        why(&WhyQuestion { scope, window, baseline, slow: None, now }, &evidence)
     };
     let heard: Vec<_> = answer.nodes.iter().filter(|node| node.heard).collect();
     assert_eq!(heard.len(), shop::SERVICES.len());

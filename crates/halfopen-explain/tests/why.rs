@@ -46,7 +46,7 @@ fn a_pod_that_is_broken_all_the_time() {
                   = pricing resource.service.instance.id=pricing/1.4.0/2
                   = pricing resource.host.name=node-pricing-1.4.0-2
               gap card-gateway sends no spans, its 1 caller does
-              gap it fails all through the window: when it began is not known"#]],
+              gap it was so all through the window: when it began is not known"#]],
     );
 }
 
@@ -77,7 +77,7 @@ fn two_causes_at_once() {
               strong: inventory | inventory/handle | HTTP 500: unknown warehouse
                 when gateway span.app.tenant=tenant-7
               gap card-gateway sends no spans, its 1 caller does
-              gap it fails all through the window: when it began is not known"#]],
+              gap it was so all through the window: when it began is not known"#]],
     );
 }
 
@@ -91,7 +91,7 @@ fn background_noise_has_no_cause() {
               weak: checkout | checkout/handle | HTTP 500: unexpected end of file
               weak: payment | payment/handle | HTTP 500: unexpected end of file
               gap card-gateway sends no spans, its 1 caller does
-              gap it fails all through the window: when it began is not known"#]],
+              gap it was so all through the window: when it began is not known"#]],
     );
 }
 

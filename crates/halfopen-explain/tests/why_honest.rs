@@ -16,7 +16,7 @@ use shop::{BEGIN_NS, Fault, Shop, WINDOW_S};
 fn question(shop: &Shop) -> WhyQuestion {
     let window = shop.window();
     let now = window.to.shifted(60 * SECOND_NS);
-    WhyQuestion { scope: Scope::default(), window, baseline: None, now }
+    WhyQuestion { scope: Scope::default(), window, baseline: None, slow: None, now }
 }
 
 fn ask_spans(shop: &Shop, spans: &[Span]) -> WhyAnswer {

@@ -14,7 +14,7 @@ use shop::{BEGIN_NS, Dice, Fault, Shop};
 fn question(shop: &Shop) -> WhyQuestion {
     let window = shop.window();
     let now = window.to.shifted(60 * SECOND_NS);
-    WhyQuestion { scope: Scope::default(), window, baseline: None, now }
+    WhyQuestion { scope: Scope::default(), window, baseline: None, slow: None, now }
 }
 
 fn ask(shop: &Shop, spans: &[Span], batch_rows: usize) -> WhyAnswer {

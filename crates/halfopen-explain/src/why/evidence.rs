@@ -30,7 +30,7 @@ impl Teller<'_, '_> {
                 healthy: cause.contrast.healthy,
                 strength: cause.strength,
                 refs: call.example.map(|(t, s)| EvidenceRef::Span(t, s)).into_iter().collect(),
-                query: Some(self.frame.failing_in(&group, &calls)),
+                query: self.frame.has_queries().then(|| self.frame.failing_in(&group, &calls)),
             });
         }
         for condition in &cause.conditions {
@@ -44,7 +44,7 @@ impl Teller<'_, '_> {
                 healthy: condition.contrast.healthy,
                 strength: cause.strength,
                 refs: cause.example.map(EvidenceRef::Trace).into_iter().collect(),
-                query: Some(self.frame.carrying(&group)),
+                query: self.frame.has_queries().then(|| self.frame.carrying(&group)),
             });
         }
         found.extend(fitting.iter().filter_map(|fitting| self.split_evidence(&group, fitting)));
@@ -73,7 +73,7 @@ impl Teller<'_, '_> {
             healthy: rest,
             strength: if others.is_empty() { Strength::Weak } else { Strength::Strong },
             refs: change.change_id.iter().cloned().map(EvidenceRef::Change).collect(),
-            query: Some(self.frame.split(group, &split)),
+            query: self.frame.has_queries().then(|| self.frame.split(group, &split)),
         })
     }
 

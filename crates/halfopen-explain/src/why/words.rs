@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use halfopen_model::TraceId;
 use halfopen_model::UnixNanos;
 use halfopen_model::answer::{
-    Call, Cause, Condition, ConditionPart, Contrast, Scope, Share, Strength, WhyAnswer,
+    Call, Cause, Condition, ConditionPart, Contrast, Scope, Share, SlowRule, Strength, WhyAnswer,
 };
 use halfopen_model::time::show_duration;
 
@@ -19,6 +19,7 @@ use crate::difference::{Coincidence, Explanation, names};
 use crate::intern::NONE;
 use crate::origin::Site;
 use crate::reason;
+use crate::slow::{self, Limits};
 use crate::sql::Frame;
 use crate::strength::{self, CallFacts};
 use halfopen_model::shell::quoted;
@@ -35,6 +36,7 @@ pub(super) struct Teller<'t, 'a> {
     pub(super) sides: &'t Sides,
     pub(super) whole: &'t Whole<'t, 'a>,
     pub(super) frame: &'t Frame,
+    pub(super) limits: Option<&'t Limits>,
 }
 
 /// Requests of a draft, counted over whole traces as its queries count them.
@@ -168,6 +170,10 @@ impl Teller<'_, '_> {
         let text = |code: u32| spans.words.text(code).to_owned();
         let (reason, duration_ns) = reason::of_all(spans, rows);
         let first = rows.first().map(|row| *row as usize);
+        let reason = match self.limits {
+            Some(limits) => slow::reason(duration_ns, first.and_then(|row| limits.of(spans, row))),
+            None => reason,
+        };
         Call {
             service: text(site[0]),
             peer: (site[1] != NONE).then(|| text(site[1])),
@@ -364,7 +370,12 @@ pub(super) fn next(answer: &WhyAnswer) -> Vec<String> {
         };
         let service = flag("service", &scope.service).unwrap_or_default();
         let operation = flag("operation", &scope.operation).unwrap_or_default();
-        format!("halfopen why{service}{operation} {range}")
+        let slow = match answer.slow.map(|slow| slow.rule) {
+            None => String::new(),
+            Some(SlowRule::Unusual) => " --slow".to_owned(),
+            Some(rule) => format!(" --slow={}", rule.to_text()),
+        };
+        format!("halfopen why{service}{operation}{slow} {range}")
     };
     next.extend(answer.also_failing.iter().map(|(scope, _)| ask(scope)));
     next.truncate(NEXT_MAX);

@@ -108,7 +108,8 @@ impl Mart {
         };
         let window = range(1);
         let now = window.to.shifted(60 * SECOND_NS);
-        let question = WhyQuestion { scope: Scope::default(), window, baseline: None, now };
+        let question =
+            WhyQuestion { scope: Scope::default(), window, baseline: None, slow: None, now };
         suspects(&question, &evidence, before)
     }
 

@@ -75,16 +75,27 @@ pub(crate) struct Fault {
     pub(crate) calling: Option<&'static str>,
     pub(crate) reason: String,
     pub(crate) lasts_ms: i64,
+    /// Whether it fails; else it only takes so much longer.
+    pub(crate) fails: bool,
 }
 
 impl Fault {
     pub(crate) fn inside(service: &'static str, reason: &str) -> Option<Fault> {
-        Some(Fault { service, calling: None, reason: reason.into(), lasts_ms: 5 })
+        Some(Fault { service, calling: None, reason: reason.into(), lasts_ms: 5, fails: true })
     }
 
     pub(crate) fn timeout(service: &'static str, calling: &'static str, ms: i64) -> Option<Fault> {
         let reason = format!("timed out waiting for {calling}");
-        Some(Fault { service, calling: Some(calling), reason, lasts_ms: ms })
+        Some(Fault { service, calling: Some(calling), reason, lasts_ms: ms, fails: true })
+    }
+
+    /// Nothing fails: the service, or its call of another one, takes so much longer.
+    pub(crate) fn delay(
+        service: &'static str,
+        calling: Option<&'static str>,
+        ms: i64,
+    ) -> Option<Fault> {
+        Some(Fault { service, calling, reason: String::new(), lasts_ms: ms, fails: false })
     }
 }
 
@@ -231,7 +242,7 @@ impl Request<'_> {
         let mine = self.fault.clone().filter(|f| f.service == service && f.calling.is_none());
         if let (Some(fault), None) = (mine, &failed) {
             now += fault.lasts_ms * 1_000_000;
-            failed = Some(fault.reason);
+            failed = fault.fails.then_some(fault.reason);
         }
         now += 500_000 + dice.below(1_000_000) as i64;
         let span = &mut self.spans[own];
@@ -263,8 +274,8 @@ impl Request<'_> {
         let fault = self.fault.clone().filter(hit);
         let (end, bad) = match fault {
             Some(fault) => {
-                self.spans[own].message = Some(fault.reason);
-                (at + fault.lasts_ms * 1_000_000 + dice.below(3_000_000) as i64, true)
+                self.spans[own].message = fault.fails.then_some(fault.reason);
+                (at + fault.lasts_ms * 1_000_000 + dice.below(3_000_000) as i64, fault.fails)
             }
             None if callee == "card-gateway" => (at + 20_000_000, false),
             None => {

@@ -1,22 +1,31 @@
 //! Asks about a shop and writes the answer down.
 
 use halfopen_explain::why::{WhyEvidence, WhyQuestion, why};
-use halfopen_model::answer::{Cause, ConditionPart, Scope, WhyAnswer};
+use halfopen_model::answer::{Cause, ConditionPart, Scope, SlowRule, WhyAnswer};
 use halfopen_model::time::{SECOND_NS, show_duration};
 
 use super::rows::batches;
 use super::{BEGIN_NS, Shop};
 
 pub(crate) fn ask(shop: &Shop) -> WhyAnswer {
+    ask_with(shop, None)
+}
+
+/// Asks about slow requests.
+pub(crate) fn ask_slow(shop: &Shop, rule: SlowRule) -> WhyAnswer {
+    ask_with(shop, Some(rule))
+}
+
+fn ask_with(shop: &Shop, slow: Option<SlowRule>) -> WhyAnswer {
     let spans = shop.spans();
     let evidence = WhyEvidence { spans: batches(&spans, 1_000), ..WhyEvidence::default() };
-    why(&question(shop), &evidence)
+    why(&WhyQuestion { slow, ..question(shop) }, &evidence)
 }
 
 pub(crate) fn question(shop: &Shop) -> WhyQuestion {
     let window = shop.window();
     let now = window.to.shifted(60 * SECOND_NS);
-    WhyQuestion { scope: Scope::default(), window, baseline: None, now }
+    WhyQuestion { scope: Scope::default(), window, baseline: None, slow: None, now }
 }
 
 pub(crate) fn show_part(part: &ConditionPart) -> String {

@@ -292,7 +292,7 @@ impl fmt::Display for Gap {
                 write!(f, "too few requests to compare: {failing} failing, {healthy} healthy")
             }
             Gap::NoBaseline => {
-                f.write_str("it fails all through the window: when it began is not known")
+                f.write_str("it was so all through the window: when it began is not known")
             }
             Gap::Rejects(count) => {
                 let those = plural(*count, "piece of telemetry", "pieces of telemetry");

@@ -4,7 +4,7 @@ use crate::answer::finding::{Evidence, Gap, Share, Strength};
 use crate::answer::mechanism::ChangeVerdict;
 use crate::answer::suspect::Suspects;
 use crate::id::{SpanId, TraceId};
-use crate::time::{TimeRange, UnixNanos};
+use crate::time::{TimeError, TimeRange, UnixNanos, parse_duration_ns};
 
 /// The answer to: why do these requests fail?
 #[derive(Clone, PartialEq, Debug)]
@@ -17,6 +17,8 @@ pub struct WhyAnswer {
     pub baseline: BaselineKind,
     /// The overall outcome.
     pub verdict: Verdict,
+    /// Where slow requests were asked about, "failing" means slow: from when on.
+    pub slow: Option<Slow>,
     /// Failing requests of all, since the onset where there is one, else in the window.
     pub failing: Share,
     /// Failing requests before the onset or in the baseline window.
@@ -48,6 +50,47 @@ pub struct Scope {
     pub service: Option<String>,
     /// The operation, `POST /checkout` or a span name; `None` for all.
     pub operation: Option<String>,
+}
+
+/// Which requests are slow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SlowRule {
+    /// Those that take longer than their operation usually does.
+    Unusual,
+    /// Those that take longer than so many nanoseconds.
+    Beyond(i64),
+}
+
+impl SlowRule {
+    /// Reads `unusual`, or a duration such as `800ms`.
+    ///
+    /// # Errors
+    /// When the text is neither.
+    pub fn read(text: &str) -> Result<SlowRule, TimeError> {
+        match text {
+            "unusual" => Ok(SlowRule::Unusual),
+            duration => parse_duration_ns(duration).map(SlowRule::Beyond),
+        }
+    }
+
+    /// The text that reads as this.
+    pub fn to_text(self) -> String {
+        match self {
+            SlowRule::Unusual => "unusual".to_owned(),
+            SlowRule::Beyond(limit_ns) => format!("{limit_ns}ns"),
+        }
+    }
+}
+
+/// From when on the requests of an answer are slow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Slow {
+    /// The rule that was asked for.
+    pub rule: SlowRule,
+    /// The limit of the operation that most of them ask for; `None` where too few came to say.
+    pub limit_ns: Option<i64>,
+    /// The median of what it usually takes.
+    pub usual_ns: Option<i64>,
 }
 
 /// The overall outcome.

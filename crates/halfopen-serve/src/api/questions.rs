@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use futures::stream;
-use halfopen_model::answer::Scope;
+use halfopen_model::answer::{Scope, SlowRule};
 use halfopen_model::time::{parse_duration_ns, parse_time};
 use halfopen_model::{TimeRange, UnixNanos};
 use http::{HeaderMap, StatusCode, Uri, header};
@@ -114,6 +114,7 @@ struct WhyParams {
     baseline: Option<String>,
     baseline_from: Option<String>,
     baseline_to: Option<String>,
+    slow: Option<String>,
 }
 
 /// `GET /api/v1/why`.
@@ -123,7 +124,11 @@ pub(super) async fn why(State(api): State<Arc<Api>>, uri: Uri) -> Answer {
     let window = range(&asked.since, &asked.from, &asked.to, now)?;
     let baseline = baseline(&asked.baseline, (&asked.baseline_from, &asked.baseline_to), now)?;
     let scope = Scope { service: asked.service, operation: asked.operation };
-    let ask = WhyAsk { scope, window, baseline };
+    let slow = asked.slow.as_deref().map(SlowRule::read).transpose().map_err(|error| {
+        ApiError::wrong(error.to_string())
+            .hint("or unusual: longer than its operation usually takes")
+    })?;
+    let ask = WhyAsk { scope, window, baseline, slow };
     let answered = async { api.desk.why(ask).await.map_err(refused) };
     json(&WhyV1::from(&api.ask(Question::Why, answered).await?))
 }

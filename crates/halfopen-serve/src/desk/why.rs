@@ -2,7 +2,7 @@
 
 use arrow::array::RecordBatch;
 use halfopen_explain::why::{self, EDGE_NS, LOSS_METRICS, WhyEvidence, WhyQuestion};
-use halfopen_model::answer::{Gap, Scope, WhyAnswer};
+use halfopen_model::answer::{Gap, Scope, SlowRule, WhyAnswer};
 use halfopen_model::port::{Match, Rows, Scan};
 use halfopen_model::time::{SECOND_NS, show_duration};
 use halfopen_model::{ReadEvidence, Table, TimeRange, TraceId, UnixNanos};
@@ -36,6 +36,8 @@ pub struct WhyAsk {
     pub window: Option<TimeRange>,
     /// What to compare with; `None` for healthy requests of the window.
     pub baseline: Option<WhyBaseline>,
+    /// Ask about slow requests in place of failing ones.
+    pub slow: Option<SlowRule>,
 }
 
 /// Columns that say nothing about a failure and are large.
@@ -77,7 +79,7 @@ impl<S: ReadEvidence> Desk<S> {
         }
         evidence.rejects = self.rejects_in(window).await?;
         self.beside(window, baseline, &mut evidence, &mut gaps).await?;
-        let question = WhyQuestion { scope: ask.scope, window, baseline, now };
+        let question = WhyQuestion { scope: ask.scope, window, baseline, slow: ask.slow, now };
         let mut answer = why::why(&question, &evidence);
         if answer.suspects.is_none() {
             answer.suspects = self.against_before(&question, &mut evidence, &mut gaps).await?;

@@ -147,6 +147,7 @@ fn why() -> WhyAnswer {
         scope: Scope { service: Some("gateway".into()), operation: None },
         window,
         baseline: BaselineKind::Window(window),
+        slow: None,
         verdict: Verdict::Explained,
         failing: Share::new(412.0, 9830.0),
         before: Some(Share::new(0.5, 1000.0)),

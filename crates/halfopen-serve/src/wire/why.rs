@@ -2,7 +2,7 @@
 
 use halfopen_model::answer::{
     AfterChange, BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Evidence,
-    EvidenceRef, Onset, Scope, Share, Verdict, VersionSplit, WhyAnswer,
+    EvidenceRef, Onset, Scope, Share, Slow, Verdict, VersionSplit, WhyAnswer,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,9 @@ pub struct WhyV1 {
     pub baseline: BaselineV1,
     /// explained, unexplained, not_enough_evidence or healthy.
     pub verdict: String,
+    /// Where slow requests were asked about, "failing" means slow: from when on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow: Option<SlowV1>,
     /// Failing requests of all.
     pub failing: ShareV1,
     /// Failing requests before.
@@ -78,6 +81,17 @@ pub struct OnsetV1 {
     /// When it ended; null while it lasts.
     #[serde(default)]
     pub until: Option<TimeV1>,
+}
+
+/// From when on requests are slow.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SlowV1 {
+    /// unusual, or the limit that was given.
+    pub rule: String,
+    /// The limit of the operation that most of them ask for; null where too few came to say.
+    pub limit_ns: Option<i64>,
+    /// The median of what it usually takes.
+    pub usual_ns: Option<i64>,
 }
 
 /// Other requests that fail too.
@@ -233,6 +247,7 @@ impl From<&WhyAnswer> for WhyV1 {
             window: TimeRangeV1::from(answer.window),
             baseline: BaselineV1::from(answer.baseline),
             verdict: verdict_name(answer.verdict).to_owned(),
+            slow: answer.slow.map(SlowV1::from),
             failing: ShareV1::from(answer.failing),
             before: answer.before.map(ShareV1::from),
             onset: answer.onset.map(OnsetV1::from),
@@ -277,6 +292,13 @@ impl From<BaselineKind> for BaselineV1 {
 impl From<Onset> for OnsetV1 {
     fn from(onset: Onset) -> OnsetV1 {
         OnsetV1 { at: TimeV1(onset.at), within_ns: onset.within_ns, until: onset.until.map(TimeV1) }
+    }
+}
+
+impl From<Slow> for SlowV1 {
+    fn from(slow: Slow) -> SlowV1 {
+        let Slow { rule, limit_ns, usual_ns } = slow;
+        SlowV1 { rule: rule.to_text(), limit_ns, usual_ns }
     }
 }
 

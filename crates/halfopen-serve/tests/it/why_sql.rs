@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Float64Type, Int64Type};
-use halfopen_model::answer::{Scope, Share, Verdict};
+use halfopen_model::answer::{Scope, Share, SlowRule, Verdict};
 use halfopen_model::request::failed_sql;
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{Batch, Fingerprint, Table, TimeRange, WriteEvidence as _};
@@ -122,6 +122,18 @@ async fn a_silent_dependency_and_a_limit_count_as_sql_does() {
     check(&shop.spans(), window(&shop), &["error_origin"]).await;
     let shop = short(plans::large_cart(5));
     check(&shop.spans(), window(&shop), &["attribute"]).await;
+}
+
+#[tokio::test]
+async fn slow_requests_count_as_sql_does() {
+    let shop = short(Shop::new(9).failing(|visit| {
+        let hit = visit.checkout && visit.pod("pricing") == 2;
+        hit.then(|| Fault::delay("pricing", None, 300)).flatten()
+    }));
+    for slow in [SlowRule::Unusual, SlowRule::Beyond(200_000_000)] {
+        let ask = WhyAsk { slow: Some(slow), ..window(&shop) };
+        check(&shop.spans(), ask, &["error_origin", "attribute"]).await;
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Why requests fail, on a few lines.
 
 use halfopen_serve::wire::{
-    AfterV1, CallV1, CauseV1, ConditionV1, ContrastV1, OnsetV1, PartV1, ScopeV1, WhyV1,
+    AfterV1, CallV1, CauseV1, ConditionV1, ContrastV1, OnsetV1, PartV1, ScopeV1, SlowV1, WhyV1,
 };
 
 use super::suspects;
@@ -26,10 +26,11 @@ const NUMBERS_COLUMN: usize = 64;
 
 /// Writes the answer.
 pub(crate) fn show(terminal: &mut Terminal, answer: &WhyV1, all: bool) -> Result<(), Failure> {
-    headline(terminal, answer)?;
+    let words = Words::of(answer);
+    headline(terminal, answer, &words)?;
     let shown = if all { answer.causes.len() } else { answer.causes.len().min(CAUSES_SHOWN) };
     for (position, cause) in answer.causes[..shown].iter().enumerate() {
-        self::cause(terminal, position + 1, cause, answer.onset.as_ref(), all)?;
+        self::cause(terminal, position + 1, cause, (answer.onset.as_ref(), &words), all)?;
     }
     if shown < answer.causes.len() {
         terminal.line(format_args!(" … {} more: --all", answer.causes.len() - shown))?;
@@ -40,9 +41,10 @@ pub(crate) fn show(terminal: &mut Terminal, answer: &WhyV1, all: bool) -> Result
     let also = if all { answer.also_failing.len() } else { ALSO_SHOWN };
     for other in answer.also_failing.iter().take(also) {
         terminal.line(format_args!(
-            "also: {} {} failed ({})",
+            "also: {} {} {} ({})",
             of(&other.failing),
             clean(&requests(&other.scope)),
+            words.failed,
             percent(other.failing.ratio),
         ))?;
     }
@@ -52,8 +54,31 @@ pub(crate) fn show(terminal: &mut Terminal, answer: &WhyV1, all: bool) -> Result
             terminal.line(format_args!("not:  {}", clean(reason)))?;
         }
     }
-    terminal.line(format_args!("{FAINT}over: {}{FAINT:#}", looked_at(answer)))?;
+    terminal.line(format_args!("{FAINT}over: {}{FAINT:#}", looked_at(answer, &words)))?;
     closing(terminal, &answer.gaps, &answer.next)
+}
+
+/// What is said of requests: they fail, or they are slow.
+struct Words {
+    failing: &'static str,
+    failed: &'static str,
+    healthy: &'static str,
+}
+
+impl Words {
+    fn of(answer: &WhyV1) -> Words {
+        match answer.slow {
+            None => Words { failing: "failing", failed: "failed", healthy: "healthy" },
+            Some(_) => Words { failing: "slow", failed: "were slow", healthy: "other" },
+        }
+    }
+}
+
+/// `: longer than 480 ms, usually 120 ms`.
+fn slow_text(slow: &SlowV1) -> String {
+    let limit = slow.limit_ns.map(|limit| format!(": longer than {}", about(limit)));
+    let usual = slow.usual_ns.map(|usual| format!(", usually {}", about(usual)));
+    limit.map_or_else(String::new, |limit| limit + &usual.unwrap_or_default())
 }
 
 fn requests(scope: &ScopeV1) -> String {
@@ -65,7 +90,7 @@ fn requests(scope: &ScopeV1) -> String {
     }
 }
 
-fn headline(terminal: &mut Terminal, answer: &WhyV1) -> Result<(), Failure> {
+fn headline(terminal: &mut Terminal, answer: &WhyV1, words: &Words) -> Result<(), Failure> {
     let requests = clean(&requests(&answer.scope)).into_owned();
     if answer.failing.total <= 0.0 {
         return terminal.line(format_args!("there were no {requests}"));
@@ -74,7 +99,12 @@ fn headline(terminal: &mut Terminal, answer: &WhyV1) -> Result<(), Failure> {
         let total = count(answer.failing.total);
         let requests =
             if total == "1" { requests.replacen("requests", "request", 1) } else { requests };
-        return terminal.line(format_args!("{total} {requests}, none failed"));
+        return match &answer.slow {
+            None => terminal.line(format_args!("{total} {requests}, none failed")),
+            Some(slow) => {
+                terminal.line(format_args!("{total} {requests}, none slow{}", slow_text(slow)))
+            }
+        };
     }
     let before = match &answer.before {
         Some(before) => format!(", was {}", percent(before.ratio)),
@@ -91,32 +121,37 @@ fn headline(terminal: &mut Terminal, answer: &WhyV1) -> Result<(), Failure> {
         None => String::new(),
     };
     terminal.line(format_args!(
-        "{FAILED}{} {requests} failed{FAILED:#} ({}{before}){since}",
+        "{FAILED}{} {requests} {}{FAILED:#} ({}{before}){since}",
         of(&answer.failing),
+        words.failed,
         percent(answer.failing.ratio),
     ))?;
+    if let Some(slow) = &answer.slow {
+        terminal.line(format_args!(" slow{}", slow_text(slow)))?;
+    }
     match answer.verdict.as_str() {
-        "unexplained" => terminal.line(unexplained(answer)),
+        "unexplained" => terminal.line(unexplained(answer, words)),
         "not_enough_evidence" => terminal.line(" not enough evidence to say why"),
         _ => Ok(()),
     }
 }
 
 /// What is said where no cause stands out: never more than the causes below it say.
-fn unexplained(answer: &WhyV1) -> &'static str {
+fn unexplained(answer: &WhyV1, words: &Words) -> String {
+    let healthy = words.healthy;
     if answer.gaps.iter().any(|gap| gap.kind == "few_requests") {
-        " there are too few healthy ones to tell them from"
+        format!(" there are too few {healthy} ones to tell them from")
     } else if answer.causes.iter().any(|cause| !cause.conditions.is_empty()) {
-        " nothing tells them from the healthy ones for sure"
+        format!(" nothing tells them from the {healthy} ones for sure")
     } else {
-        " nothing tells them from the healthy ones"
+        format!(" nothing tells them from the {healthy} ones")
     }
 }
 
-fn looked_at(answer: &WhyV1) -> String {
+fn looked_at(answer: &WhyV1, words: &Words) -> String {
     let (from, to) = (answer.window.from.0, answer.window.to.0);
     let against = match &answer.baseline.window {
-        None => "against all healthy requests of that time".to_owned(),
+        None => format!("against all {} requests of that time", words.healthy),
         Some(window) => {
             format!("against {}..{}", clock(window.from.0), clock(window.to.0))
         }
@@ -134,20 +169,20 @@ fn cause(
     terminal: &mut Terminal,
     number: usize,
     cause: &CauseV1,
-    onset: Option<&OnsetV1>,
+    (onset, words): (Option<&OnsetV1>, &Words),
     all: bool,
 ) -> Result<(), Failure> {
     let what = match &cause.call {
         Some(call) => call_text(call),
-        None => "no one call fails in all of them".to_owned(),
+        None => format!("no one call is {} in all of them", words.failing),
     };
     let head = format!("{number:>2} {} ", padded(&cause.strength, 6));
-    with_numbers(terminal, &head, &what, &numbers(&cause.contrast, true), true)?;
+    with_numbers(terminal, &head, &what, &numbers(&cause.contrast, words, true), true)?;
     let shown = if all { cause.conditions.len() } else { CONDITIONS_SHOWN };
     for (position, condition) in cause.conditions.iter().take(shown).enumerate() {
         let head = if position == 0 { "only when " } else { "or when   " };
         let text = format!("{head}{}", condition_text(condition));
-        with_numbers(terminal, INDENT, &text, &numbers(&condition.contrast, false), false)?;
+        with_numbers(terminal, INDENT, &text, &numbers(&condition.contrast, words, false), false)?;
         if !condition.same_as.is_empty() {
             let same = same_text(condition, terminal.width().saturating_sub(INDENT.len()));
             terminal.line(format_args!("{INDENT}{FAINT}{same}{FAINT:#}"))?;
@@ -155,7 +190,7 @@ fn cause(
     }
     let shown = if all { cause.after.len() } else { CONDITIONS_SHOWN };
     for change in cause.after.iter().take(shown) {
-        after(terminal, change, onset)?;
+        after(terminal, change, (onset, words))?;
     }
     see(terminal, cause)
 }
@@ -183,14 +218,15 @@ fn with_numbers(
     terminal.line(format_args!("{INDENT}          {FAINT}{numbers}{FAINT:#}"))
 }
 
-fn numbers(contrast: &ContrastV1, counts: bool) -> String {
+fn numbers(contrast: &ContrastV1, words: &Words, counts: bool) -> String {
+    let Words { failing, healthy, .. } = words;
     let failing = match counts {
-        true => format!("{} failing", of(&contrast.failing)),
-        false => format!("{} of failing", percent(contrast.failing.ratio)),
+        true => format!("{} {failing}", of(&contrast.failing)),
+        false => format!("{} of {failing}", percent(contrast.failing.ratio)),
     };
     let healthy = match contrast.healthy.count {
-        none if none <= 0.0 => format!("0 of {} healthy", count(contrast.healthy.total)),
-        _ => format!("{} of healthy", percent(contrast.healthy.ratio)),
+        none if none <= 0.0 => format!("0 of {} {healthy}", count(contrast.healthy.total)),
+        _ => format!("{} of {healthy}", percent(contrast.healthy.ratio)),
     };
     format!("{failing} · {healthy}")
 }
@@ -211,7 +247,7 @@ fn call_text(call: &CallV1) -> String {
         reason => reason,
     };
     let after = match call.duration_ns {
-        Some(duration_ns) if !reason.contains(" after ") => {
+        Some(duration_ns) if !reason.contains(" after ") && !reason.starts_with("takes ") => {
             format!(" after {}", about(duration_ns))
         }
         _ => String::new(),
@@ -267,7 +303,11 @@ fn same_text(condition: &ConditionV1, columns: usize) -> String {
 }
 
 /// A change near the onset, and how its versions did.
-fn after(terminal: &mut Terminal, after: &AfterV1, onset: Option<&OnsetV1>) -> Result<(), Failure> {
+fn after(
+    terminal: &mut Terminal,
+    after: &AfterV1,
+    (onset, words): (Option<&OnsetV1>, &Words),
+) -> Result<(), Failure> {
     let what = match (&after.service, &after.version) {
         (Some(service), Some(version)) => format!("{} {service} {version}", after.kind),
         _ => format!("{}: {}", after.kind, after.title),
@@ -286,7 +326,7 @@ fn after(terminal: &mut Terminal, after: &AfterV1, onset: Option<&OnsetV1>) -> R
         .split
         .iter()
         .take(SPLIT_SHOWN)
-        .map(|version| format!("{}: {} failed", version.value, of(&version.failing)))
+        .map(|version| format!("{}: {} {}", version.value, of(&version.failing), words.failed))
         .collect();
     with_numbers(terminal, INDENT, &clean(&text), &clean(&split.join(" · ")), false)
 }

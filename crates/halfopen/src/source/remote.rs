@@ -104,6 +104,9 @@ impl Remote {
         if let Some(baseline) = ask.baseline {
             parameters.add("baseline", &baseline.to_text());
         }
+        if let Some(slow) = ask.slow {
+            parameters.add("slow", &slow.to_text());
+        }
         self.ask(Method::GET, &parameters.behind("/api/v1/why"), Vec::new()).await
     }
 

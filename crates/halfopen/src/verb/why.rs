@@ -1,7 +1,7 @@
 //! `halfopen why`: what failing requests have in common that healthy ones have not.
 
 use clap::Args;
-use halfopen_model::answer::Scope;
+use halfopen_model::answer::{Scope, SlowRule};
 use halfopen_model::time::TimeError;
 use halfopen_serve::desk::{MetricAsk, WhyAsk, WhyBaseline};
 
@@ -15,6 +15,7 @@ Examples:
   halfopen why                                   what fails now
   halfopen why checkout \"POST /checkout\" --since 1h
   halfopen why --from 14:00 --to 14:20 --baseline 13:00..13:20
+  halfopen why gateway --slow                    which requests are slow, and where time is lost
   halfopen why --metric requests.failed --total requests --from 14:00 --to 14:05
   halfopen why gateway --metric latency.p99 --total requests --since 20m";
 
@@ -55,6 +56,18 @@ pub struct WhyArgs {
     #[arg(long, value_name = "FROM..TO", allow_hyphen_values = true)]
     pub baseline: Option<String>,
 
+    /// Ask about slow requests in place of failing ones: those that take longer than their operation
+    /// usually does, or than LIMIT (800ms, 2s)
+    #[arg(
+        long,
+        value_name = "LIMIT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "unusual",
+        conflicts_with = "metric"
+    )]
+    pub slow: Option<String>,
+
     /// Show every cause and condition, and what was ruled out
     #[arg(long)]
     pub all: bool,
@@ -70,6 +83,7 @@ pub(crate) async fn run(args: WhyArgs, session: &mut Session) -> Result<Outcome,
     let usage = |error: TimeError| Failure::usage(error.to_string());
     let baseline = args.baseline.as_deref().map(|text| WhyBaseline::read(text, now));
     let baseline = baseline.transpose().map_err(usage)?;
+    let slow = args.slow.as_deref().map(SlowRule::read).transpose().map_err(usage)?;
     let source = Source::open(&args.source, session).await?;
     let service = args.of_service.or(args.service);
     if let Some(metric) = args.metric {
@@ -77,7 +91,7 @@ pub(crate) async fn run(args: WhyArgs, session: &mut Session) -> Result<Outcome,
         return of_metric(&source, ask, args.all, session).await;
     }
     let scope = Scope { service, operation: args.of_operation.or(args.operation) };
-    let answer = source.why(WhyAsk { scope, window, baseline }).await?;
+    let answer = source.why(WhyAsk { scope, window, baseline, slow }).await?;
     if session.terminal.is_json() {
         session.terminal.json(&answer)?;
     } else {

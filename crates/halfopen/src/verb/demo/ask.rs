@@ -30,7 +30,12 @@ impl Question {
     pub(super) async fn ask(&self, session: &mut Session) -> Result<WhyV1, Failure> {
         let from = SourceArgs { url: Some(self.url.clone()), ..SourceArgs::default() };
         let source = Source::open(&from, session).await?;
-        let ask = WhyAsk { scope: Scope::default(), window: Some(self.window), baseline: None };
+        let ask = WhyAsk {
+            scope: Scope::default(),
+            window: Some(self.window),
+            baseline: None,
+            slow: None,
+        };
         source.why(ask).await
     }
 }

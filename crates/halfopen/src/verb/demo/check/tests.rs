@@ -70,6 +70,7 @@ fn answer() -> WhyAnswer {
         window: TimeRange { from: UnixNanos(0), to: UnixNanos(1) },
         baseline: BaselineKind::HealthyPeers,
         verdict: Verdict::Explained,
+        slow: None,
         failing: Share::new(9.0, 100.0),
         before: None,
         onset: None,
