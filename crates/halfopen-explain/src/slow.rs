@@ -10,14 +10,12 @@
 //! else it is the caller's own.
 
 use halfopen_model::answer::{Slow, SlowRule};
+use halfopen_model::request::{self, USUAL_MIN, Usual};
 use halfopen_model::time::show_duration;
 
 use crate::anchor::Requests;
 use crate::intern::{FoldMap, NONE};
 use crate::spans::{Spans, UNENDED};
-
-/// With fewer spans than this it is not known what is usual.
-const SPANS_MIN: usize = 8;
 
 /// The window is looked at in so many parts of equal numbers of spans...
 const PARTS: usize = 8;
@@ -25,28 +23,8 @@ const PARTS: usize = 8;
 /// ...of which so many, those with the smallest medians, are the quietest part.
 const QUIET_PARTS: usize = 2;
 
-/// Durations spread by ratios, so the limit lies as many times above the median as the lower
-/// quartile lies below it, to this power: one in 290 of a lognormal is beyond. The lower half
-/// does not move when a third of all is slow.
-const QUARTILES: i32 = 4;
-
-/// At least twice the median is slow, and ten times the median always is: where the lower
-/// quartile is answered by a cache, the ratio says nothing.
-const FACTOR_MIN: f64 = 2.0;
-const FACTOR_MAX: f64 = 10.0;
-
-/// Less than this is noise of schedulers and clocks.
-const TINY_NS: i64 = 1_000_000;
-
 /// Service, name, route.
 type Call = [u32; 3];
-
-/// How long a call takes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Usual {
-    pub(crate) median_ns: i64,
-    pub(crate) limit_ns: i64,
-}
 
 /// A call that was slow at least once, for a query.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,7 +52,7 @@ impl Limits {
     pub(crate) fn apply(rule: SlowRule, spans: &mut Spans<'_>, requests: &mut Requests) -> Limits {
         let mut by_call = FoldMap::default();
         for (call, rows) in drawn_by(spans) {
-            by_call.extend(usual(spans, &rows).map(|usual| (call, usual)));
+            by_call.extend(request::usual(&durations(spans, &rows)).map(|usual| (call, usual)));
         }
         if let SlowRule::Beyond(limit_ns) = rule {
             for request in &requests.all {
@@ -172,7 +150,7 @@ fn drawn_by(spans: &Spans<'_>) -> FoldMap<Call, Vec<u32>> {
 
 /// Keeps the rows of the parts of the window in which they took the least time.
 fn keep_quietest(spans: &Spans<'_>, rows: &mut Vec<u32>) {
-    if rows.len() < SPANS_MIN * PARTS / QUIET_PARTS {
+    if rows.len() < USUAL_MIN * PARTS / QUIET_PARTS {
         return;
     }
     rows.sort_by_key(|row| (spans.start[*row as usize], *row));
@@ -193,16 +171,4 @@ fn durations(spans: &Spans<'_>, rows: &[u32]) -> Vec<i64> {
 /// The middle of sorted times.
 fn median(times: &[i64]) -> i64 {
     times.get(times.len() / 2).copied().unwrap_or(0)
-}
-
-fn usual(spans: &Spans<'_>, rows: &[u32]) -> Option<Usual> {
-    if rows.len() < SPANS_MIN {
-        return None;
-    }
-    let times = durations(spans, rows);
-    let (median_ns, quartile) = (median(&times), times[times.len() / 4]);
-    let ratio = median_ns as f64 / (quartile as f64).max(1.0);
-    let factor = ratio.powi(QUARTILES).clamp(FACTOR_MIN, FACTOR_MAX);
-    let limit_ns = ((median_ns as f64 * factor) as i64).max(median_ns.saturating_add(TINY_NS));
-    Some(Usual { median_ns, limit_ns })
 }

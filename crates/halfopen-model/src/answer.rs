@@ -2,6 +2,7 @@
 //! Rooms fill these types; CLI, pages and agents only show them.
 
 mod changes;
+mod compare;
 mod finding;
 mod lookup;
 mod map;
@@ -11,6 +12,9 @@ mod suspect;
 mod why;
 
 pub use changes::{ChangesAnswer, KnownChange, SeenChange};
+pub use compare::{
+    CallTimes, ComparedAttribute, ComparedCall, Oddity, Spread, TraceComparison, Twin,
+};
 pub use finding::{Effect, Evidence, EvidenceRef, Finding, Gap, Share, Strength};
 pub use lookup::{
     Candidate, FindAnswer, Matched, Sent, SpanFault, TimelineEntry, TraceAnswer, TraceEvent,

@@ -1,7 +1,6 @@
-//! When a span failed, and which span of a trace stands for the request.
+//! When a span failed, and when it was slow.
 //!
-//! **Invariant:** this is the one place that knows the rule of failure; every other room asks
-//! here.
+//! **Invariant:** this is the one place that knows the two rules; every other room asks here.
 
 use crate::batch::Cells;
 
@@ -72,4 +71,41 @@ pub fn failed_sql() -> String {
     });
     let rules: Vec<String> = http.chain(grpc).collect();
     format!("coalesce(status = 'error' or duration_ns is null or {}, false)", rules.join(" or "))
+}
+
+/// With fewer durations than this it is not known what is usual.
+pub const USUAL_MIN: usize = 8;
+
+/// Durations spread by ratios, so the limit lies as many times above the median as the lower
+/// quartile lies below it, to this power: one in 290 of a lognormal is beyond. The lower half
+/// does not move when a third of all is slow.
+const QUARTILES: i32 = 4;
+
+/// Up to twice the median nothing is slow, and from ten times the median on everything is: where
+/// the lower quartile is answered by a cache, the ratio says nothing.
+const FACTOR_MIN: f64 = 2.0;
+const FACTOR_MAX: f64 = 10.0;
+
+/// Less than this is noise of schedulers and clocks.
+const TINY_NS: i64 = 1_000_000;
+
+/// How long something usually takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Usual {
+    /// Half of them take no longer, in nanoseconds.
+    pub median_ns: i64,
+    /// What takes longer than this is slow.
+    pub limit_ns: i64,
+}
+
+/// What is usual, by durations in ascending order; `None` for fewer than [`USUAL_MIN`].
+pub fn usual(sorted: &[i64]) -> Option<Usual> {
+    if sorted.len() < USUAL_MIN {
+        return None;
+    }
+    let (median_ns, quartile) = (sorted[sorted.len() / 2], sorted[sorted.len() / 4]);
+    let ratio = median_ns as f64 / (quartile as f64).max(1.0);
+    let factor = ratio.powi(QUARTILES).clamp(FACTOR_MIN, FACTOR_MAX);
+    let limit_ns = ((median_ns as f64 * factor) as i64).max(median_ns.saturating_add(TINY_NS));
+    Some(Usual { median_ns, limit_ns })
 }

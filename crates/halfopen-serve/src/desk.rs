@@ -6,13 +6,14 @@
 
 use std::sync::Arc;
 
-use halfopen_model::answer::{Candidate, TraceAnswer};
+use halfopen_model::answer::{Candidate, TraceAnswer, TraceComparison};
 use halfopen_model::port::ReadError;
 use halfopen_model::{Clock, TimeRange};
 use halfopen_store::{QueryAnswer, QueryError, QueryLimits, Store};
 
 mod baseline;
 mod changes;
+mod compare;
 mod find;
 mod map;
 mod mechanism;
@@ -25,6 +26,7 @@ mod why;
 
 pub use baseline::WhyBaseline;
 pub use changes::ChangesAsk;
+pub use compare::Beside;
 pub use map::MapAsk;
 pub use metric::MetricAsk;
 pub use why::WhyAsk;
@@ -109,6 +111,8 @@ pub struct TraceReply {
     pub id: String,
     /// The trace, when exactly one was meant.
     pub trace: Option<TraceAnswer>,
+    /// The trace beside others of its kind, where that was asked.
+    pub comparison: Option<TraceComparison>,
     /// What was found in place of one trace: ids that the text may mean, or traces that carry it.
     pub candidates: Vec<Candidate>,
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 mod cell;
 mod changes;
+mod compare;
 mod gap;
 mod import;
 mod lookup;
@@ -28,6 +29,9 @@ mod why;
 
 pub use cell::{attribute_json, cell_json};
 pub use changes::{ChangesV1, KnownChangeV1, SeenChangeV1, TakenV1};
+pub use compare::{
+    CallTimesV1, ComparedAttributeV1, ComparedCallV1, ComparisonV1, PeersValueV1, SpreadV1, TwinV1,
+};
 pub use gap::GapV1;
 pub use import::{ImportRejectedV1, ImportRowsV1, ImportSourceV1, ImportTakenV1, ImportV1};
 pub use lookup::{

@@ -39,8 +39,22 @@ pub fn assemble(
     spans: &[RecordBatch],
     logs: &[RecordBatch],
 ) -> Option<TraceAnswer> {
+    assemble_rows(trace_id, read::spans(trace_id, spans), logs)
+}
+
+/// Lays out each of these traces; those without a span are left out.
+pub fn assemble_all(trace_ids: &HashSet<TraceId>, spans: &[RecordBatch]) -> Vec<TraceAnswer> {
+    let by_trace = read::by_trace(spans, |trace_id| trace_ids.contains(&trace_id));
+    let laid_out = |(trace_id, rows)| assemble_rows(trace_id, rows, &[]);
+    by_trace.into_iter().filter_map(laid_out).collect()
+}
+
+fn assemble_rows(
+    trace_id: TraceId,
+    mut rows: Vec<read::SpanRow>,
+    logs: &[RecordBatch],
+) -> Option<TraceAnswer> {
     let mut truncated = Vec::new();
-    let mut rows = read::spans(trace_id, spans);
     if rows.len() > TRACE_SPANS_MAX {
         rows.truncate(TRACE_SPANS_MAX);
         truncated.push(Gap::Truncated { table: Table::Spans, rows_max: TRACE_SPANS_MAX });

@@ -7,6 +7,7 @@
 pub(crate) mod causes;
 pub(crate) mod change;
 pub(crate) mod changes;
+pub(crate) mod compare;
 pub(crate) mod fold;
 pub(crate) mod graph;
 pub(crate) mod measure;

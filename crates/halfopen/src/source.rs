@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use halfopen_model::{TimeRange, WriteEvidence as _};
 use halfopen_serve::config::{Config, Environment, Overrides};
-use halfopen_serve::desk::{Blame, ChangesAsk, Desk, DeskError, MapAsk, MetricAsk, WhyAsk};
+use halfopen_serve::desk::{Beside, Blame, ChangesAsk, Desk, DeskError, MapAsk, MetricAsk, WhyAsk};
 use halfopen_serve::reported;
 use halfopen_serve::wire::{ChangesV1, FindV1, MapV1, MetricV1, QueryV1, TraceReplyV1, WhyV1};
 use halfopen_store::{Store, StoreError};
@@ -87,6 +87,20 @@ impl Source {
             Source::Remote(remote) => remote.trace(id).await,
             Source::Local(desk) => {
                 let reply = desk.trace(id).await;
+                reply.map(|reply| TraceReplyV1::from(&reply)).map_err(refusal)
+            }
+        }
+    }
+
+    /// The trace that an id means, beside others.
+    ///
+    /// # Errors
+    /// When evidence cannot be read.
+    pub async fn compare(&self, id: &str, with: &Beside) -> Result<TraceReplyV1, Failure> {
+        match self {
+            Source::Remote(remote) => remote.compare(id, with).await,
+            Source::Local(desk) => {
+                let reply = desk.compare(id, with).await;
                 reply.map(|reply| TraceReplyV1::from(&reply)).map_err(refusal)
             }
         }

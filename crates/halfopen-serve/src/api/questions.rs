@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use super::{Answer, Api, json, text};
-use crate::desk::{Blame, ChangesAsk, DeskError, MapAsk, MetricAsk, WhyAsk, WhyBaseline};
+use crate::desk::{Beside, Blame, ChangesAsk, DeskError, MapAsk, MetricAsk, WhyAsk, WhyBaseline};
 use crate::meter::Question;
 use crate::wire::{
     ChangesV1, FindV1, MapV1, MetricV1, ProblemV1, QueryQuestionV1, QueryV1, TraceReplyV1, WhyV1,
@@ -97,9 +97,22 @@ pub(super) async fn find(State(api): State<Arc<Api>>, uri: Uri) -> Answer {
     json(&FindV1::from(&api.ask(Question::Find, found).await?))
 }
 
-/// `GET /api/v1/traces/{id}`.
-pub(super) async fn trace(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Answer {
-    let found = async { api.desk.trace(&id).await.map_err(refused) };
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TraceParams {
+    compare: Option<String>,
+}
+
+/// `GET /api/v1/traces/{id}`, with `?compare=peers` or `?compare=ID` beside others.
+pub(super) async fn trace(State(api): State<Arc<Api>>, Path(id): Path<String>, uri: Uri) -> Answer {
+    let asked: TraceParams = params(&uri, "/api/v1/traces/7f3a91c2?compare=peers")?;
+    let found = async {
+        let reply = match asked.compare.as_deref() {
+            None => api.desk.trace(&id).await,
+            Some(with) => api.desk.compare(&id, &Beside::read(with)).await,
+        };
+        reply.map_err(refused)
+    };
     json(&TraceReplyV1::from(&api.ask(Question::Trace, found).await?))
 }
 

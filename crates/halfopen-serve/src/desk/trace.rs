@@ -27,10 +27,10 @@ impl<S: ReadEvidence> Desk<S> {
                 0 => choice.ids,
                 _ => choice.traces.iter().map(|trace_id| a_trace(*trace_id, &choice)).collect(),
             };
-            return Ok(TraceReply { id, trace: None, candidates });
+            return Ok(TraceReply { id, trace: None, comparison: None, candidates });
         };
         let trace = self.whole_trace(trace_id).await?;
-        Ok(TraceReply { id, trace, candidates: Vec::new() })
+        Ok(TraceReply { id, trace, comparison: None, candidates: Vec::new() })
     }
 
     async fn whole_trace(

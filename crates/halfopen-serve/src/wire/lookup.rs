@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::cell::attribute_object;
-use super::{GapV1, SpanIdV1, TimeV1, TraceIdV1, Version};
+use super::{ComparisonV1, GapV1, SpanIdV1, TimeV1, TraceIdV1, Version};
 use crate::desk::TraceReply;
 
 /// The answer of `trace`: a trace, or the ids that the text may mean.
@@ -22,6 +22,9 @@ pub struct TraceReplyV1 {
     pub id: String,
     /// The trace, when exactly one was meant.
     pub trace: Option<TraceV1>,
+    /// The trace beside others, where that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<ComparisonV1>,
     /// The ids or traces that were found in place of one.
     pub candidates: Vec<CandidateV1>,
 }
@@ -210,6 +213,7 @@ impl From<&TraceReply> for TraceReplyV1 {
             v: Version::THIS,
             id: reply.id.clone(),
             trace: reply.trace.as_ref().map(TraceV1::from),
+            comparison: reply.comparison.as_ref().map(ComparisonV1::from),
             candidates: reply.candidates.iter().map(CandidateV1::from).collect(),
         }
     }

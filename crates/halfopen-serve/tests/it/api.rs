@@ -19,6 +19,12 @@ async fn spans_are_found_by_every_question() {
     let id = found[0][0].as_str().expect("hex").to_owned();
     let reply = get(&ground.api(&format!("/api/v1/traces/{id}"))).await;
     assert_eq!((reply.status.as_u16(), &reply.json()["trace"]["trace_id"]), (200, &json!(id)));
+    for with in ["peers", &id] {
+        let reply = get(&ground.api(&format!("/api/v1/traces/{id}?compare={with}"))).await;
+        assert_eq!(reply.json()["comparison"]["trace_id"], json!(id), "{}", reply.text());
+    }
+    let reply = get(&ground.api(&format!("/api/v1/traces/{id}?with=peers"))).await;
+    assert_eq!(reply.status, 400, "{}", reply.text());
     let reply = get(&ground.api(&format!("/api/v1/find?id={id}"))).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert!(!reply.json()["timeline"].as_array().expect("a list").is_empty());

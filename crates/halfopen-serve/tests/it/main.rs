@@ -6,6 +6,7 @@
 mod api;
 mod client;
 mod clock;
+mod compare;
 mod crowd;
 mod fixture;
 mod grpc;

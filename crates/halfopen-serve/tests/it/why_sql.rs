@@ -22,14 +22,14 @@ use crate::shop::{BEGIN_NS, Fault, Shop, WINDOW_S};
 const BATCH_ROWS: usize = 2_000;
 
 /// A store that holds spans, and a desk over it.
-struct Office {
-    desk: Desk<Store>,
+pub(crate) struct Office {
+    pub(crate) desk: Desk<Store>,
     store: Store,
     _folder: TempDir,
 }
 
 impl Office {
-    async fn over(spans: &[Span]) -> Office {
+    pub(crate) async fn over(spans: &[Span]) -> Office {
         let folder = tempfile::tempdir().expect("a folder");
         let config = StoreConfig::in_folder(folder.path().join("data"));
         let (store, _) = Store::open(config, Arc::new(StillClock)).await.expect("a new folder");
@@ -44,7 +44,7 @@ impl Office {
         Office { desk, store, _folder: folder }
     }
 
-    async fn close(self) {
+    pub(crate) async fn close(self) {
         self.store.close(Duration::from_secs(20)).await;
     }
 

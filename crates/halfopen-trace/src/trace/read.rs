@@ -1,6 +1,6 @@
 //! Rows of spans and logs, read for one trace; identical ones once.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, StructArray};
@@ -30,23 +30,31 @@ const SEVERITY_ERROR: u32 = 17;
 
 /// The spans of the trace, in the order of the rows.
 pub(super) fn spans(trace_id: TraceId, batches: &[RecordBatch]) -> Vec<SpanRow> {
+    by_trace(batches, |id| id == trace_id).remove(&trace_id).unwrap_or_default()
+}
+
+/// The spans of all wanted traces, those of each in the order of the rows.
+pub(super) fn by_trace(
+    batches: &[RecordBatch],
+    wanted: impl Fn(TraceId) -> bool,
+) -> BTreeMap<TraceId, Vec<SpanRow>> {
     let mut seen = HashSet::new();
-    let mut found = Vec::new();
+    let mut found: BTreeMap<TraceId, Vec<SpanRow>> = BTreeMap::new();
     for batch in batches {
         let cells = Cells::new(batch);
         for row in 0..cells.len() {
-            if cells.trace_id("trace_id", row) != Some(trace_id) {
+            let Some(trace_id) = cells.trace_id("trace_id", row).filter(|id| wanted(*id)) else {
                 continue;
-            }
+            };
             let Some(span) = span(batch, &cells, row) else { continue };
-            if !seen.insert(content(&span)) {
+            if !seen.insert((trace_id, content(&span))) {
                 continue;
             }
             let dropped = ["dropped_attributes", "dropped_events", "dropped_links"]
                 .iter()
                 .any(|name| cells.small(name, row).is_some_and(|count| count > 0));
             let request_id = cells.text("request_id", row).map(str::to_owned);
-            found.push(SpanRow { span, request_id, dropped });
+            found.entry(trace_id).or_default().push(SpanRow { span, request_id, dropped });
         }
     }
     found

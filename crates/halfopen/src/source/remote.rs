@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use halfopen_model::{TimeRange, UnixNanos};
 use halfopen_serve::PLAIN_ANSWER;
-use halfopen_serve::desk::{ChangesAsk, MapAsk, MetricAsk, WhyAsk};
+use halfopen_serve::desk::{Beside, ChangesAsk, MapAsk, MetricAsk, WhyAsk};
 use halfopen_serve::wire::{
     ChangesV1, FindV1, ImportTakenV1, MapV1, MetricV1, ProblemV1, QueryQuestionV1, QueryV1,
     TakenV1, TraceReplyV1, WhyV1,
@@ -90,6 +90,13 @@ impl Remote {
 
     pub(super) async fn trace(&self, id: &str) -> Result<TraceReplyV1, Failure> {
         self.ask(Method::GET, &format!("/api/v1/traces/{}", escaped(id)), Vec::new()).await
+    }
+
+    pub(super) async fn compare(&self, id: &str, with: &Beside) -> Result<TraceReplyV1, Failure> {
+        let mut parameters = Parameters::default();
+        parameters.add("compare", with.as_text());
+        let path = format!("/api/v1/traces/{}", escaped(id));
+        self.ask(Method::GET, &parameters.behind(&path), Vec::new()).await
     }
 
     pub(super) async fn why(&self, ask: &WhyAsk) -> Result<WhyV1, Failure> {
