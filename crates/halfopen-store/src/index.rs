@@ -12,10 +12,10 @@ mod remake;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::{fs, io};
 
 use futures::{StreamExt, stream};
 
@@ -241,6 +241,27 @@ async fn read_all(
         }
     });
     read.buffer_unordered(LOADERS).collect::<Vec<_>>().await.concat()
+}
+
+/// What a side file in memory says of `id`: for each kind its row groups, and how many there are.
+pub(crate) fn ask_bytes(
+    bytes: &[u8],
+    id: &[u8],
+    read_at: impl Fn(&mut [u8], u64) -> io::Result<()>,
+) -> (Vec<Option<Vec<usize>>>, usize) {
+    let identity = bytes.get(8..16).and_then(|bytes| bytes.try_into().ok());
+    let identity = u64::from_le_bytes(identity.unwrap_or_default());
+    let mut all = 0;
+    let asked = Kind::ALL.map(|kind| {
+        let length = bytes.len() as u64;
+        let (directory, prints) = file::content(identity, kind, length, &read_at)?;
+        all = directory.groups as usize;
+        match judge(&directory, Some(&prints), &Probe::of_id(kind, id)) {
+            Some(Verdict::Groups(groups)) => Some(groups.some),
+            _ => None,
+        }
+    });
+    (asked.to_vec(), all)
 }
 
 /// Removes side files in the folders of segments whose segment is gone.

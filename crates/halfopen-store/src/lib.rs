@@ -25,6 +25,8 @@ mod folder;
 mod gather;
 mod hot;
 mod index;
+#[doc(hidden)]
+pub mod inspect;
 mod intake;
 mod matcher;
 mod merges;

@@ -8,11 +8,16 @@ mod adapter;
 mod cut;
 mod functions;
 mod hot;
+mod many;
 mod problem;
 mod provider;
+mod quantile;
 mod segments;
 pub(crate) mod session;
+mod sketch;
 mod statement;
+mod wanted;
+mod words;
 
 use std::sync::Arc;
 

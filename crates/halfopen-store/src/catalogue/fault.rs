@@ -66,10 +66,14 @@ pub(super) fn bare(error: sqlx::Error) -> Box<dyn std::error::Error + Send + Syn
 
 /// What is said of a server that would not let us in: the reason and what to do.
 pub(super) fn refusal(error: &sqlx::Error, user: &str, database: &str) -> (String, String) {
+    if let Some((reason, hint)) = untrusted(error) {
+        return (reason.to_owned(), hint.to_owned());
+    }
     let said = match error {
         sqlx::Error::Database(said) => said,
         sqlx::Error::Tls(_) => {
-            let hint = "name the authority with sslrootcert=FILE in store.catalogue";
+            let hint = "see whether the server has ssl = on; what sslmode asks for is in \
+                docs/store.md";
             return ("TLS could not be agreed on".to_owned(), hint.to_owned());
         }
         sqlx::Error::Configuration(_) => {
@@ -82,6 +86,10 @@ pub(super) fn refusal(error: &sqlx::Error, user: &str, database: &str) -> (Strin
         }
     };
     match said.code().unwrap_or_default().as_ref() {
+        "28000" if said.message().contains("no encryption") => (
+            format!("the server lets the user \"{user}\" in over TLS only"),
+            "set sslmode=verify-full in store.catalogue".to_owned(),
+        ),
         "28P01" | "28000" => (
             format!("the user \"{user}\" is not let in"),
             "give the password in PGPASSWORD, in ~/.pgpass or in store.catalogue".to_owned(),
@@ -104,4 +112,29 @@ pub(super) fn refusal(error: &sqlx::Error, user: &str, database: &str) -> (Strin
         ),
         _ => ("it refuses".to_owned(), "see the log of PostgreSQL".to_owned()),
     }
+}
+
+/// What is said of a server whose certificate was refused; `None` when that is not the reason.
+fn untrusted(error: &sqlx::Error) -> Option<(&'static str, &'static str)> {
+    // The library of TLS is behind the one of the database, so there are only its words.
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        words.push_str(&next.to_string());
+        cause = next.source();
+    }
+    words.contains("invalid peer certificate").then_some(())?;
+    let says = |word: &str| words.contains(word);
+    Some(if says("UnknownIssuer") {
+        let hint = "name the authority with sslrootcert=FILE in store.catalogue";
+        ("the certificate of the server is of an authority that is not trusted", hint)
+    } else if says("not valid for") || says("NotValidForName") {
+        let hint = "write the host in store.catalogue as the certificate has it";
+        ("the certificate of the server is for another name", hint)
+    } else if says("xpired") || says("NotValidYet") {
+        let hint = "renew the certificate of PostgreSQL, and see that both clocks are right";
+        ("the certificate of the server is out of its time", hint)
+    } else {
+        ("the certificate of the server cannot be used", "see what the server has as ssl_cert_file")
+    })
 }

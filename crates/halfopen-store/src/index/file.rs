@@ -33,7 +33,7 @@ const SUM_BYTES: usize = 8;
 /// A segment of some hundred million rows has as many entries.
 const ENTRIES_MAX: usize = 4_096;
 /// Read at once: the directory and, in most files, the filters of trace ids behind it.
-const FIRST_READ_BYTES: usize = 32 * 1024;
+const FIRST_READ_BYTES: u64 = 32 * 1024;
 
 /// A filter in the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,12 +176,19 @@ impl Directory {
         &self.entries[begin..end]
     }
 
-    /// Where the fingerprints of a kind lie.
-    fn place(&self, kind: Kind) -> Range<u64> {
+    /// Where the fingerprints of a kind lie; `None` when that is nowhere.
+    fn place(&self, kind: Kind) -> Option<Range<u64>> {
         let mut entries = self.of(kind).iter().filter(|entry| entry.shape.is_some());
-        let Some(first) = entries.next() else { return 0..0 };
+        let Some(first) = entries.next() else { return Some(0..0) };
         let last = entries.next_back().unwrap_or(first);
-        first.at..last.at + last.bytes() as u64
+        let end = last.at.checked_add(last.bytes() as u64)?;
+        (first.at <= end).then_some(first.at..end)
+    }
+
+    /// Whether entries are where they are looked for.
+    fn is_sound(&self) -> bool {
+        self.entries.is_sorted_by_key(|entry| (entry.kind, entry.group))
+            && self.entries.iter().all(|entry| entry.group < self.groups)
     }
 
     fn read(bytes: &[u8], identity: u64) -> Option<Directory> {
@@ -197,7 +204,8 @@ impl Directory {
             return None;
         }
         let entries = (0..count).map(|_| Entry::read(&mut reader)).collect::<Option<_>>()?;
-        Some(Directory { groups, entries })
+        let directory = Directory { groups, entries };
+        directory.is_sound().then_some(directory)
     }
 }
 
@@ -208,25 +216,35 @@ pub(super) type Content = (Directory, Prints);
 /// another segment, or is damaged.
 pub(super) fn read(info: &SegmentInfo, path: &Path, kind: Kind) -> Option<Content> {
     let file = File::open(path_of(path)).ok()?;
-    let mut bytes = vec![0; FIRST_READ_BYTES];
-    let length = read_up_to(&file, &mut bytes).ok()?;
-    bytes.truncate(length);
+    let length = file.metadata().ok()?.len();
+    let read_at = |bytes: &mut [u8], at| file.read_exact_at(bytes, at);
+    content(identity(&info.sums, info.rows), kind, length, read_at)
+}
+
+/// The same of whatever has this length and is read so.
+pub(super) fn content(
+    identity: u64,
+    kind: Kind,
+    length: u64,
+    read_at: impl Fn(&mut [u8], u64) -> io::Result<()>,
+) -> Option<Content> {
+    let read = |place: Range<u64>| {
+        let within = place.start <= place.end && place.end <= length;
+        let mut bytes = vec![0; within.then_some(place.end - place.start)? as usize];
+        read_at(&mut bytes, place.start).ok()?;
+        Some(bytes)
+    };
+    let mut bytes = read(0..length.min(FIRST_READ_BYTES))?;
     let entries = u32::from_le_bytes(*bytes.get(20..)?.first_chunk()?) as usize;
     let head = HEAD_BYTES + entries.min(ENTRIES_MAX) * ENTRY_BYTES + SUM_BYTES;
     if head > bytes.len() {
-        bytes.resize(head, 0);
-        file.read_exact_at(&mut bytes, 0).ok()?;
+        bytes = read(0..head as u64)?;
     }
-    let directory = Directory::read(&bytes, identity(&info.sums, info.rows))?;
-    let place = directory.place(kind);
+    let directory = Directory::read(&bytes, identity)?;
+    let place = directory.place(kind)?;
     let prints = match bytes.get(place.start as usize..place.end as usize) {
         Some(prints) => prints.to_vec(),
-        None => {
-            // The checksum of the directory holds, so this is a size that was meant.
-            let mut prints = vec![0; (place.end - place.start) as usize];
-            file.read_exact_at(&mut prints, place.start).ok()?;
-            prints
-        }
+        None => read(place.clone())?,
     };
     let prints = Prints { at: place.start, bytes: prints };
     let whole = |entry: &Entry| match entry.shape {
@@ -237,21 +255,10 @@ pub(super) fn read(info: &SegmentInfo, path: &Path, kind: Kind) -> Option<Conten
     is_whole.then_some((directory, prints))
 }
 
-fn read_up_to(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
-    let mut length = 0;
-    while length < bytes.len() {
-        match file.read_at(&mut bytes[length..], length as u64)? {
-            0 => break,
-            more => length += more,
-        }
-    }
-    Ok(length)
-}
-
 impl Prints {
     /// The fingerprints of one filter.
     pub(super) fn of(&self, entry: &Entry) -> Option<&[u8]> {
         let begin = entry.at.checked_sub(self.at)? as usize;
-        self.bytes.get(begin..begin + entry.bytes())
+        self.bytes.get(begin..begin.checked_add(entry.bytes())?)
     }
 }

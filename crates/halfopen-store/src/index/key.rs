@@ -154,6 +154,11 @@ impl Probe {
         }
     }
 
+    /// Rows with this id of one kind.
+    pub(super) fn of_id(kind: Kind, id: &[u8]) -> Probe {
+        Probe { kind, wanted: vec![whole(kind, id)] }
+    }
+
     /// Rows whose `column` is one of `values`.
     pub(crate) fn of_values<'a>(
         table: Table,
@@ -161,15 +166,15 @@ impl Probe {
         values: impl Iterator<Item = &'a [u8]>,
     ) -> Option<Probe> {
         let kind = Kind::of_column(table, column)?;
-        let wanted: Vec<Wanted> = values
-            .map(|value| {
-                let first = bound(value, 0);
-                let whole = Some(kind.hash(value));
-                Wanted { whole, beginnings: kind.hash_beginnings(value), first, last: first }
-            })
-            .collect();
+        let wanted: Vec<Wanted> = values.map(|value| whole(kind, value)).collect();
         (wanted.len() <= PROBE_KEYS_MAX).then_some(Probe { kind, wanted })
     }
+}
+
+fn whole(kind: Kind, value: &[u8]) -> Wanted {
+    let first = bound(value, 0);
+    let whole = Some(kind.hash(value));
+    Wanted { whole, beginnings: kind.hash_beginnings(value), first, last: first }
 }
 
 fn beginning(kind: Kind, prefix: &[u8], first: Bound, last: Bound) -> Wanted {

@@ -18,7 +18,6 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::utils::{Guarantee, LiteralGuarantee};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
@@ -28,9 +27,11 @@ use halfopen_model::{Table, TraceId, UnixNanos, schema};
 use super::adapter::JoiningAdapters;
 use super::cut;
 use super::hot::HotScan;
+use super::many::{MANY_SEGMENTS, ManySegments};
 use super::segments::{SegmentReaders, SegmentRef};
 use super::session::segments_url;
-use crate::index::{self, Candidate, Groups, Probe};
+use super::wanted;
+use crate::index::{self, Candidate, Groups};
 use crate::segment::{Segment, SegmentInfo};
 use crate::shared::{Shared, View};
 
@@ -81,9 +82,8 @@ impl EvidenceTable {
     }
 
     /// Segments in which the catalogue does not exclude a match.
-    fn segments(&self, predicate: Option<&Arc<dyn PhysicalExpr>>) -> Result<Vec<Arc<Segment>>> {
+    fn segments(&self, predicate: &Arc<dyn PhysicalExpr>) -> Result<Vec<Arc<Segment>>> {
         let segments = &self.view.segments[self.table as usize];
-        let Some(predicate) = predicate else { return Ok(segments.to_vec()) };
         let pruning = PruningPredicateBuilder::new()
             .with_file_schema(Arc::clone(&self.schema))
             .try_build(Arc::clone(predicate))?;
@@ -101,13 +101,13 @@ impl EvidenceTable {
     }
 
     /// Those of them that may hold the ids that `predicate` asks for.
-    async fn candidates(
-        &self,
-        predicate: Option<&Arc<dyn PhysicalExpr>>,
-    ) -> Result<Vec<Candidate>> {
+    async fn chosen(&self, predicate: Option<&Arc<dyn PhysicalExpr>>) -> Result<Chosen> {
+        let Some(predicate) = predicate else {
+            return Ok(Chosen::All(Arc::clone(&self.view.segments[self.table as usize])));
+        };
         let segments = self.segments(predicate)?;
-        let probe = predicate.and_then(|predicate| probe(self.table, predicate));
-        Ok(index::keep(&self.shared, segments, probe).await)
+        let probe = wanted::probe(self.table, predicate);
+        Ok(Chosen::Some(index::keep(&self.shared, segments, probe).await))
     }
 
     async fn scan_segments(
@@ -118,8 +118,8 @@ impl EvidenceTable {
         by_key: bool,
         limit: Option<usize>,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let candidates = self.candidates(predicate).await?;
-        if candidates.is_empty() {
+        let chosen = self.chosen(predicate).await?;
+        if chosen.len() == 0 {
             return Ok(None);
         }
         let readers = SegmentReaders::new(Arc::clone(&self.shared));
@@ -130,24 +130,68 @@ impl EvidenceTable {
         if let Some(predicate) = predicate {
             source = source.with_predicate(Arc::clone(predicate));
         }
-        let groups = state.config().target_partitions().min(candidates.len());
-        let mut files: Vec<FileGroup> = vec![FileGroup::default(); groups];
-        for (number, Candidate { segment, groups: wanted }) in candidates.into_iter().enumerate() {
-            let file = PartitionedFile::new(segment.info.file.clone(), segment.info.bytes);
-            let mut file = file.with_extension(SegmentRef(segment));
-            if let Some(wanted) = wanted {
-                file = file.with_extension(access(&wanted));
-            }
-            files[number % groups].push(file);
-        }
+        let partitions = state.config().target_partitions().min(chosen.len());
+        let is_late = chosen.len() >= MANY_SEGMENTS;
+        let files = match is_late {
+            true => vec![FileGroup::default(); partitions],
+            false => files(&chosen, partitions),
+        };
         let config = FileScanConfigBuilder::new(segments_url(), Arc::new(source))
             .with_file_groups(files)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .with_expr_adapter(Some(Arc::new(JoiningAdapters)))
             .build();
-        Ok(Some(DataSourceExec::from_data_source(config)))
+        Ok(Some(match is_late {
+            true => DataSourceExec::from_data_source(ManySegments::new(config, chosen)),
+            false => DataSourceExec::from_data_source(config),
+        }))
     }
+}
+
+/// The segments that a query reads.
+#[derive(Debug)]
+pub(super) enum Chosen {
+    /// All of the view.
+    All(Arc<Vec<Arc<Segment>>>),
+    /// Some, or some row groups of them.
+    Some(Vec<Candidate>),
+}
+
+impl Chosen {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Chosen::All(segments) => segments.len(),
+            Chosen::Some(candidates) => candidates.len(),
+        }
+    }
+}
+
+/// The files of a scan, in groups.
+pub(super) fn files(chosen: &Chosen, groups: usize) -> Vec<FileGroup> {
+    let mut files: Vec<FileGroup> = vec![FileGroup::default(); groups];
+    let mut take = |number: usize, segment: &Arc<Segment>, wanted: Option<&Groups>| {
+        let file = PartitionedFile::new(segment.info.file.clone(), segment.info.bytes);
+        let file = file.with_extension(SegmentRef(Arc::clone(segment)));
+        let file = match wanted {
+            Some(wanted) => file.with_extension(access(wanted)),
+            None => file,
+        };
+        files[number % groups].push(file);
+    };
+    match chosen {
+        Chosen::All(segments) => {
+            let all = segments.iter().enumerate();
+            all.for_each(|(number, segment)| take(number, segment, None));
+        }
+        Chosen::Some(candidates) => {
+            for (number, Candidate { segment, groups }) in candidates.iter().enumerate() {
+                take(number, segment, groups.as_ref());
+            }
+        }
+    }
+    files
 }
 
 #[async_trait]
@@ -218,27 +262,6 @@ fn access(groups: &Groups) -> ParquetAccessPlan {
     let mut plan = ParquetAccessPlan::new_none(groups.all);
     groups.some.iter().for_each(|group| plan.scan(*group));
     plan
-}
-
-/// The ids of which every row that is wanted has one.
-fn probe(table: Table, predicate: &Arc<dyn PhysicalExpr>) -> Option<Probe> {
-    let guarantees = LiteralGuarantee::analyze(predicate);
-    let of_one = |found: &LiteralGuarantee| {
-        if found.guarantee != Guarantee::In {
-            return None;
-        }
-        let values: Option<Vec<&[u8]>> = found.literals.iter().map(key).collect();
-        Probe::of_values(table, &found.column.name, values?.into_iter())
-    };
-    guarantees.iter().filter(|found| !found.literals.is_empty()).find_map(of_one)
-}
-
-fn key(literal: &ScalarValue) -> Option<&[u8]> {
-    match literal {
-        ScalarValue::Utf8(Some(text)) => Some(text.as_bytes()),
-        ScalarValue::FixedSizeBinary(_, Some(bytes)) => Some(bytes),
-        _ => None,
-    }
 }
 
 /// Where the rows of a segment, or of several, lie.

@@ -13,11 +13,13 @@ use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use object_store::memory::InMemory;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use super::quantile::{QuantileOf, QuantileSketch};
+use super::words::GroupByWords;
 use super::{functions, problem};
 use crate::error::QueryError;
 
@@ -70,7 +72,12 @@ impl Base {
         let mut state = SessionStateBuilder::new().with_config(config).with_default_features();
         if let Some(known) = state.scalar_functions() {
             known.extend(functions);
+            known.push(Arc::new(ScalarUDF::from(QuantileOf::new())));
         }
+        if let Some(known) = state.aggregate_functions() {
+            known.push(Arc::new(AggregateUDF::from(QuantileSketch::new())));
+        }
+        let state = state.with_physical_optimizer_rule(Arc::new(GroupByWords));
         // Without threads of its own a query runs where it was asked.
         Base { state: state.build(), threads: threads.ok() }
     }

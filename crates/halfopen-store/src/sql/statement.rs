@@ -1,6 +1,6 @@
-//! From text to one statement that only reads, with three conveniences: `attr('key')` finds an
-//! attribute wherever it is stored, old names of attributes are as good as current ones, and ids
-//! may be written as hex.
+//! From text to one statement that only reads, with four conveniences: `attr('key')` finds an
+//! attribute wherever it is stored, old names of attributes are as good as current ones, ids may be
+//! written as hex, and `quantile(x, share)` is read off a sketch of `x`.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -8,8 +8,9 @@ use std::ops::ControlFlow;
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query,
-    SelectItem, SetExpr, Statement as Inner, Value, VisitMut, VisitorMut,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, Query, SelectItem, SetExpr, Statement as Inner, Value,
+    VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -18,6 +19,7 @@ use halfopen_model::names;
 use halfopen_model::schema::ATTRIBUTES;
 
 use super::problem;
+use super::quantile::{OF_SKETCH, SKETCH};
 use crate::error::QueryError;
 
 /// Text is never this long by hand; the parser works recursively.
@@ -93,6 +95,10 @@ impl VisitorMut for Conveniences {
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Some((map, key)) = attribute_call(expr) {
             replace(expr, &attribute(&map, &key));
+            return ControlFlow::Continue(());
+        }
+        if let Some(quantile) = quantile(expr) {
+            *expr = quantile;
             return ControlFlow::Continue(());
         }
         if let Some(name) = old_column(expr) {
@@ -176,8 +182,33 @@ fn replace(expr: &mut Expr, text: &str) {
     }
 }
 
-/// The name by which an attribute was asked for, where its column would have another.
+/// `quantile(x, share)` in the terms of its sketch.
+fn quantile(expr: &Expr) -> Option<Expr> {
+    let Expr::Function(asked) = expr else { return None };
+    let FunctionArguments::List(list) = &asked.args else { return None };
+    let [values, share] = list.args.as_slice() else { return None };
+    if !asked.name.to_string().eq_ignore_ascii_case("quantile") {
+        return None;
+    }
+    let with = |function: &Function, name: &str, args: Vec<FunctionArg>| {
+        let mut function = function.clone();
+        function.name = ObjectName::from(vec![Ident::new(name)]);
+        let list = FunctionArgumentList { args, ..list.clone() };
+        function.args = FunctionArguments::List(list);
+        Expr::Function(function)
+    };
+    // What else is said, such as FILTER, is about the rows of the sketch.
+    let sketch = with(asked, SKETCH, vec![values.clone()]);
+    let sketch = FunctionArg::Unnamed(FunctionArgExpr::Expr(sketch));
+    let bare = Function { filter: None, over: None, ..asked.clone() };
+    Some(with(&bare, OF_SKETCH, vec![sketch, share.clone()]))
+}
+
+/// The name by which a column was asked for, where it would have another.
 fn asked_name(expr: &mut Expr) -> Option<String> {
+    if quantile(expr).is_some() {
+        return Some(expr.to_string());
+    }
     match attribute_call(expr) {
         Some((_, key)) => Some(key),
         None => old_column(expr).map(|name| name.value.clone()),

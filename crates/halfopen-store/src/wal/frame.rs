@@ -9,6 +9,8 @@
 //! ```
 //! All numbers are little-endian. The magic lets a reader find the next frame behind a damaged one.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
 use arrow::error::ArrowError;
@@ -23,6 +25,8 @@ pub(crate) const HEAD_BYTES: usize = 40;
 const PART_BYTES: usize = 16;
 /// A length beyond this was never written by us.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 1 << 30;
+/// One byte of LZ4 stands for so many at most.
+const LZ4_RATIO_MAX: usize = 255;
 /// IPC messages begin at multiples of this, so that arrays can be used where they lie.
 const ALIGNMENT_BYTES: usize = 64;
 
@@ -188,6 +192,9 @@ impl Head {
         let marks = payload.get(table_end..marks_end).ok_or(BadFrame::Content)?;
         let mut marks = marks.as_chunks::<16>().0.iter().map(|mark| u128::from_le_bytes(*mark));
         let packed = payload.get(marks_end..self.payload_bytes).ok_or(BadFrame::Content)?;
+        if self.ipc_bytes / LZ4_RATIO_MAX > packed.len() {
+            return Err(BadFrame::Content);
+        }
         let mut ipc = vec![0; self.ipc_bytes];
         let unpacked = lz4_flex::block::decompress_into(packed, &mut ipc);
         if unpacked.ok() != Some(self.ipc_bytes) {
@@ -209,8 +216,9 @@ impl Head {
 }
 
 fn decode(mut stream: Buffer) -> Result<RecordBatch, BadFrame> {
-    let rows = StreamDecoder::new().decode(&mut stream).map_err(|_| BadFrame::Content)?;
-    rows.ok_or(BadFrame::Content)
+    // Of what it does not know, a type of a later version for example, the decoder panics.
+    let rows = catch_unwind(AssertUnwindSafe(|| StreamDecoder::new().decode(&mut stream)));
+    rows.ok().and_then(Result::ok).flatten().ok_or(BadFrame::Content)
 }
 
 #[cfg(test)]

@@ -60,6 +60,47 @@ impl Stretch {
     }
 }
 
+/// What the bytes of a file are, as it is read at a start.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct LogRead {
+    /// Frames that are whole and read.
+    pub frames: usize,
+    /// Their rows.
+    pub rows: usize,
+    /// Frames that are whole and do not read.
+    pub unreadable: usize,
+    /// Bytes of all whole frames.
+    pub frame_bytes: usize,
+    /// Bytes that would be kept as damaged.
+    pub damaged_bytes: usize,
+    /// Bytes that would be cut off as never acknowledged.
+    pub torn_bytes: usize,
+}
+
+impl LogRead {
+    pub(crate) fn of(bytes: &[u8]) -> LogRead {
+        let mut log = LogRead::default();
+        for stretch in stretches(bytes) {
+            match stretch {
+                Stretch::Frame { head, place } => {
+                    log.frame_bytes += place.len();
+                    match parts(bytes, &head, &place) {
+                        Ok(parts) => {
+                            log.frames += 1;
+                            log.rows +=
+                                parts.iter().map(|part| part.rows.num_rows()).sum::<usize>();
+                        }
+                        Err(_) => log.unreadable += 1,
+                    }
+                }
+                Stretch::Damage(place) => log.damaged_bytes += place.len(),
+                Stretch::Torn(place) => log.torn_bytes += place.len(),
+            }
+        }
+        log
+    }
+}
+
 /// The rows of a frame.
 type Decoded = Result<Vec<Part>, BadFrame>;
 

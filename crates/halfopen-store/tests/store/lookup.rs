@@ -77,6 +77,22 @@ async fn of_300_segments_a_lookup_opens_the_one_that_holds_the_trace() {
     assert!(looked_into < 6 + too_many(asked), "{looked_into} of {asked}");
 
     let before = store.stats();
+    for seed in [5, 150, 299] {
+        let id = trace_id(seed, 7).to_string();
+        for test in [
+            format!("hex(trace_id) LIKE '{}%'", &id[..12]),
+            format!("starts_with(hex(trace_id), '{}')", &id[..9]),
+            format!("duration_ns > -1 AND hex(trace_id) LIKE '{}_%'", &id[..10]),
+        ] {
+            let sql = format!("SELECT count(DISTINCT trace_id) FROM spans WHERE {test}");
+            assert_eq!(number(&store, &sql).await, 1, "{test}");
+        }
+    }
+    let (lookups, asked, looked_into) = opened(&store, &before);
+    assert_eq!(lookups, 9, "beginnings are looked up too");
+    assert!(looked_into < 9 + too_many(asked), "{looked_into} of {asked}");
+
+    let before = store.stats();
     for seed in 1..=50 {
         let first = trace_id(seed, 3);
         let mut last = first;
@@ -87,6 +103,55 @@ async fn of_300_segments_a_lookup_opens_the_one_that_holds_the_trace() {
     }
     let (_, asked, looked_into) = opened(&store, &before);
     assert!(looked_into < 50 + too_many(asked), "{looked_into} of {asked}");
+}
+
+/// What a query finds by the beginning of an id is what it finds by looking at every row, and it
+/// opens fewer segments.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queries_for_the_beginning_of_an_id_open_the_segments_that_hold_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, _) = open(folder.path()).await;
+    for seed in 0..12 {
+        put(&store, full(Table::Ids, 30, seed + 1)).await;
+        put(&store, full(Table::Spans, 30, seed + 1)).await;
+        store.seal().await.expect("room on the disk");
+    }
+    let mut opened_of_ids = (0, 0);
+    for (table, column) in [(Table::Ids, "id"), (Table::Spans, "request_id")] {
+        for value in texts(&store, table, column).await.iter().filter(|value| value.len() > 6) {
+            let beginning: String = value.chars().take(value.len() / 2).collect();
+            let quoted = beginning.replace('\'', "''");
+            let escaped = quoted.replace(['%', '_', '\\'], "_");
+            let all = format!(
+                "SELECT count(*) FROM {table} WHERE left({column}, {}) = '{quoted}'",
+                beginning.chars().count()
+            );
+            let all = number(&store, &all).await;
+            assert!(all > 0, "{value}");
+            for test in [
+                format!("starts_with({column}, '{quoted}')"),
+                format!("{column} LIKE '{escaped}%'"),
+                format!("CAST({column} AS VARCHAR) LIKE '{escaped}%' AND {column} LIKE '%'"),
+            ] {
+                let before = store.stats();
+                let sql = format!("SELECT count(*) FROM {table} WHERE {test}");
+                assert_eq!(number(&store, &sql).await, all, "{test}");
+                let (lookups, asked, looked_into) = opened(&store, &before);
+                assert_eq!(lookups, 1, "{test}");
+                if table == Table::Ids {
+                    opened_of_ids = (opened_of_ids.0 + looked_into, opened_of_ids.1 + asked);
+                }
+            }
+            for test in [format!("{column} NOT LIKE '{escaped}%'"), format!("{column} ILIKE 'Q%'")]
+            {
+                let before = store.stats();
+                number(&store, &format!("SELECT count(*) FROM {table} WHERE {test}")).await;
+                assert_eq!(opened(&store, &before).0, 0, "{test} is about any row");
+            }
+        }
+    }
+    let (looked_into, asked) = opened_of_ids;
+    assert!(asked > 100 && looked_into < asked, "{looked_into} of {asked}");
 }
 
 /// Everything that is found with filters is found without them, by a store that lost them all.

@@ -9,6 +9,8 @@ mod compact;
 mod crash;
 mod damage;
 mod files;
+mod fuzz;
+mod groups;
 mod lookup;
 mod on_postgres;
 mod outage;

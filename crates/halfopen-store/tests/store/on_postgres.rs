@@ -151,3 +151,34 @@ async fn a_server_that_cannot_be_used_is_an_error_with_a_reason_and_a_hint_and_n
         });
     assert!(store.is_none(), "CREATE was revoked");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_over_tls_is_used_when_its_certificate_is_trusted_and_otherwise_says_why_not() {
+    let Some((server, port)) = Server::start_with_tls() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |host: &str, rest: &str| StoreConfig {
+        catalogue: CatalogueUrl::new(format!("postgres://halfopen@{host}:{port}/postgres?{rest}")),
+        ..StoreConfig::in_folder(folder.path().join("data"))
+    };
+    let trusted = format!("sslmode=verify-full&sslrootcert={}", server.certificate().display());
+    for (host, mode, reason, hint) in [
+        ("localhost", "sslmode=verify-full", "an authority that is not trusted", "sslrootcert="),
+        ("localhost", "sslmode=verify-ca", "an authority that is not trusted", "sslrootcert="),
+        ("127.0.0.1", trusted.as_str(), "the certificate of the server is for another name", "as"),
+        ("localhost", "sslmode=disable", "over TLS only", "sslmode=verify-full"),
+    ] {
+        let error = refused(at(host, mode)).await;
+        let (text, advice) = (with_causes(&error), error.hint().unwrap_or_default());
+        assert!(text.contains(reason), "{mode}: {text}");
+        assert!(advice.contains(hint), "{mode}: {advice}");
+    }
+    // Nobody is let in without TLS, so these have it.
+    for mode in [trusted.as_str(), "sslmode=require", ""] {
+        let (store, _) = Store::open(at("localhost", mode), clock()).await.expect(mode);
+        put(&store, spans(10, 1)).await;
+        store.seal().await.expect("room on the disk");
+        store.close(Duration::ZERO).await;
+    }
+    let (store, _) = Store::open(at("localhost", &trusted), clock()).await.expect("a server");
+    assert_eq!(number(&store, "SELECT count(*) FROM spans").await, 10);
+}

@@ -1,6 +1,7 @@
 //! A PostgreSQL of our own: in a folder that goes with it, reached through a socket in there.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,7 +15,6 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 
 /// Nothing here must survive a crash of the machine.
 const SETTINGS: &str = "
-listen_addresses = ''
 fsync = off
 shared_buffers = '16MB'
 log_min_messages = warning
@@ -36,6 +36,44 @@ pub(crate) struct Server {
 impl Server {
     /// A server that runs; none, loudly, where PostgreSQL is not installed and not demanded.
     pub(crate) fn start() -> Option<Server> {
+        let server = Server::make()?;
+        server.set("listen_addresses = ''", WHO);
+        server.go_on();
+        Some(server)
+    }
+
+    /// A server that others reach, over TLS only, and the port. Its certificate is for `localhost`
+    /// and made by nobody else; it is in the file `certificate`.
+    pub(crate) fn start_with_tls() -> Option<(Server, u16)> {
+        let server = Server::make()?;
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
+        let made = made.expect("a certificate");
+        let key = server.folder.path().join("key");
+        fs::write(server.certificate(), made.cert.pem()).expect("a file");
+        fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("its mode");
+        if let Some((user, group)) = server.user {
+            chown(&key, Some(user), Some(group)).expect("a file of theirs");
+        }
+        let free = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let port = free.local_addr().expect("its number").port();
+        drop(free);
+        let files = format!("'{}'\nssl_key_file = '{}'", path(&server.certificate()), path(&key));
+        let settings = format!(
+            "listen_addresses = '127.0.0.1'\nport = {port}\nssl = on\nssl_cert_file = {files}"
+        );
+        server.set(&settings, "hostssl all all 127.0.0.1/32 trust\n");
+        server.go_on();
+        Some((server, port))
+    }
+
+    /// The file of the certificate.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.folder.path().join("certificate")
+    }
+
+    /// A server that does not run yet.
+    fn make() -> Option<Server> {
         let Some(programs) = programs() else {
             assert!(std::env::var_os(DEMANDED).is_none(), "{DEMANDED} is set: no PostgreSQL here");
             eprintln!("SKIPPED: PostgreSQL is not installed (initdb, pg_ctl)");
@@ -50,11 +88,14 @@ impl Server {
         let server = Server { folder, programs, user };
         let data = server.data();
         server.run("initdb", &["-D", path(&data), "-U", "halfopen", "-A", "trust", "--no-sync"]);
-        fs::write(data.join("pg_hba.conf"), WHO).expect("a file");
-        let sockets = format!("unix_socket_directories = '{}'", server.folder.path().display());
-        fs::write(data.join("postgresql.conf"), format!("{SETTINGS}{sockets}")).expect("a file");
-        server.go_on();
         Some(server)
+    }
+
+    fn set(&self, settings: &str, who: &str) {
+        let sockets = format!("unix_socket_directories = '{}'", self.folder.path().display());
+        let settings = format!("{SETTINGS}{sockets}\n{settings}\n");
+        fs::write(self.data().join("pg_hba.conf"), who).expect("a file");
+        fs::write(self.data().join("postgresql.conf"), settings).expect("a file");
     }
 
     fn data(&self) -> PathBuf {
