@@ -56,6 +56,8 @@ pub struct ServeConfig {
     /// Who may do what: `NAME SCOPE[+SCOPE] sha256:HEX`, as `halfopen token new` makes them. With
     /// any, all ports ask for one.
     pub tokens: Vec<String>,
+    /// File with more of them, one in a line; it is read again when it changes. Empty: none.
+    pub tokens_file: PathBuf,
     /// PEM file of the certificate and its chain; with it all ports speak TLS. Empty: none do.
     pub tls_certificate: PathBuf,
     /// PEM file of its key.
@@ -115,6 +117,7 @@ impl Default for ServeConfig {
             otlp_http: OTLP_HTTP_DEFAULT,
             http: HTTP_DEFAULT,
             tokens: Vec::new(),
+            tokens_file: PathBuf::new(),
             tls_certificate: PathBuf::new(),
             tls_key: PathBuf::new(),
             sender_connections_max: 128,

@@ -19,11 +19,13 @@ use tokio::time::Instant;
 use crate::config::ServeConfig;
 
 pub(crate) mod audit;
+mod known_tokens;
 pub(crate) mod limits;
 pub(crate) mod tls;
 mod tokens;
 
 use audit::{Audit, Port, Reason};
+pub(crate) use known_tokens::KnownTokens;
 use limits::{Bounds, Counted, Sender, Senders};
 use tls::Tls;
 pub use tls::{PLAIN_ANSWER, TlsError};
@@ -32,7 +34,7 @@ pub use tokens::{Scope, TokenEntry};
 
 /// Guards every port of a server.
 pub(crate) struct Guard {
-    tokens: Tokens,
+    tokens: KnownTokens,
     senders: Senders,
     tls: Option<Tls>,
     pub(crate) audit: Audit,
@@ -45,7 +47,7 @@ impl Guard {
     /// When certificate or key cannot be used.
     pub(crate) fn new(
         config: &ServeConfig,
-        tokens: Tokens,
+        tokens: KnownTokens,
         clock: Arc<dyn Clock>,
     ) -> Result<Guard, TlsError> {
         let load = |(certificate, key)| Tls::load(certificate, key);
@@ -60,7 +62,15 @@ impl Guard {
 
     /// Whether tokens are asked for.
     pub(crate) fn has_tokens(&self) -> bool {
-        !self.tokens.is_empty()
+        self.tokens.are_asked_for()
+    }
+
+    /// Reads files again that have changed: of the certificate, of tokens.
+    pub(crate) fn refresh(&self) {
+        if let Some(tls) = &self.tls {
+            tls.refresh();
+        }
+        self.tokens.refresh();
     }
 
     /// Certificate and key, where the ports speak TLS.
@@ -81,11 +91,12 @@ impl Guard {
         peer: SocketAddr,
     ) -> Result<Option<Arc<Sender>>, NotLetIn> {
         let now = Instant::now();
-        if self.tokens.is_empty() {
+        if !self.has_tokens() {
             return Ok(self.senders.at(peer, now));
         }
         let presented = bearer(headers).ok_or((Reason::NoToken, None))?;
-        let known = self.tokens.bearer(presented).ok_or((Reason::WrongToken, None))?;
+        let tokens = self.tokens.now();
+        let known = tokens.bearer(presented).ok_or((Reason::WrongToken, None))?;
         let sender = self.senders.named(known.name(), now);
         if !known.may(need) {
             return Err((Reason::Scope, Some(known.name().into())));

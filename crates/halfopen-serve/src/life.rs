@@ -157,13 +157,12 @@ fn guard(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<Guard>, ServeErr
     Ok(Arc::new(guard))
 }
 
-/// Reads the certificate again when it has changed, until the server stops.
-async fn refresh_certificate(guard: Arc<Guard>, mut phase: watch::Receiver<Phase>) {
-    let Some(tls) = guard.tls() else { return };
+/// Reads certificate and tokens again when they have changed, until the server stops.
+async fn refresh(guard: Arc<Guard>, mut phase: watch::Receiver<Phase>) {
     loop {
         tokio::select! {
             _ = phase.wait_for(|phase| *phase > Phase::Serving) => return,
-            () = tokio::time::sleep(RELOAD_PAUSE) => tls.refresh(),
+            () = tokio::time::sleep(RELOAD_PAUSE) => guard.refresh(),
         }
     }
 }
@@ -178,7 +177,7 @@ impl<W: WriteEvidence + 'static> Receiving<W> {
         let meter = Arc::new(Meter::new(clock.now()));
         let (phase, phases) = watch::channel(Phase::Serving);
         let (alive, gone) = mpsc::channel(1);
-        task::spawn("certificate", refresh_certificate(Arc::clone(&guard), phases.clone()));
+        task::spawn("refresh", refresh(Arc::clone(&guard), phases.clone()));
         let guarding = Arc::clone(&guard);
         let context = PortContext::new(&config.serve, guarding, phases, Arc::clone(&meter), alive);
         let (intake, committers) = Intake::start(writer, config, clock, Arc::clone(&meter));

@@ -89,7 +89,7 @@ impl<W: WriteEvidence + 'static> Receiver<W> {
             message_bytes_max: config.serve.message_bytes_max,
             body_max: config.serve.body_max(),
             retry_after: config.serve.retry_after(),
-            has_tokens: !config.serve.tokens.is_empty(),
+            has_tokens: config.serve.asks_for_tokens(),
         }
     }
 

@@ -82,6 +82,7 @@ async fn of_requests(
         scope: Scope { service: question.service.clone(), operation: None },
         window: Some(question.window.range()),
         baseline: baseline(question),
+        slow: None,
     };
     let answer = stored.desk.why(ask).await.map_err(|error| error.to_string())?;
     let is_verdict = answer.verdict == Verdict::Explained || is_somebody_suspect(&answer);

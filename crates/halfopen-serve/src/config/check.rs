@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{Config, ConfigError, ServeConfig};
-use crate::guard::Tokens;
+use crate::guard::{KnownTokens, Tokens};
 
 /// More groups side by side than this only make them smaller.
 const LANES_MAX: usize = 64;
@@ -27,7 +27,7 @@ impl Config {
 
 impl ServeConfig {
     fn check(&self) -> Result<(), ConfigError> {
-        if self.read_tokens()?.is_empty() {
+        if !self.read_tokens()?.are_asked_for() {
             loopback("serve.otlp_grpc", self.otlp_grpc)?;
             loopback("serve.otlp_http", self.otlp_http)?;
             loopback("serve.http", self.http)?;
@@ -69,13 +69,19 @@ impl ServeConfig {
         Ok(())
     }
 
+    /// Whether senders and askers must show a token. A file without any is refused at the start.
+    pub(crate) fn asks_for_tokens(&self) -> bool {
+        !self.tokens.is_empty() || !self.tokens_file.as_os_str().is_empty()
+    }
+
     /// The tokens that are let in.
-    pub(crate) fn read_tokens(&self) -> Result<Tokens, ConfigError> {
-        Tokens::read(&self.tokens).map_err(|problem| ConfigError::Invalid {
-            key: "serve.tokens",
-            problem,
-            hint: "`halfopen token new NAME --scope write` makes a token and its entry".to_owned(),
-        })
+    pub(crate) fn read_tokens(&self) -> Result<KnownTokens, ConfigError> {
+        let hint = "`halfopen token new NAME --scope write` makes a token and its entry";
+        let invalid =
+            |key| move |problem| ConfigError::Invalid { key, problem, hint: hint.to_owned() };
+        // What is listed is read alone first, so that a mistake has a place.
+        Tokens::read(&self.tokens).map_err(invalid("serve.tokens"))?;
+        KnownTokens::load(&self.tokens, &self.tokens_file).map_err(invalid("serve.tokens_file"))
     }
 
     fn check_tls(&self) -> Result<(), ConfigError> {
@@ -104,7 +110,7 @@ fn loopback(key: &'static str, address: SocketAddr) -> Result<(), ConfigError> {
              read and write evidence"
         ),
         hint: "make a token with `halfopen token new NAME --scope write` and list its entry in \
-               serve.tokens: docs/security.md"
+               serve.tokens or serve.tokens_file: docs/security.md"
             .to_owned(),
     })
 }
