@@ -11,6 +11,7 @@ mod anchor;
 mod bits;
 mod carriers;
 mod causes;
+pub mod chain;
 pub mod changes;
 mod cohorts;
 mod difference;

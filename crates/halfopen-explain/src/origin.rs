@@ -19,6 +19,8 @@ pub(crate) struct Origin {
     pub(crate) site: Site,
     /// Services from there up to the span that stands for the request, the peer included.
     pub(crate) path: Vec<u32>,
+    /// The failing calls to other services on the way there, from the top, without `site`.
+    pub(crate) calls: Vec<Site>,
 }
 
 /// Failed spans in requests that did not fail: by service and name, in how many requests.
@@ -92,14 +94,18 @@ pub(crate) fn find(
     for step in steps.iter().skip(1) {
         leave_out_later(spans, forest, &children, *step, slot);
     }
-    let peer = peer(spans, &children, at);
+    let peer_of = |row: usize| peer(spans, &children, row);
+    let site_of = |row: &usize| [spans.service[*row], peer_of(*row), spans.name[*row]];
+    let above = steps[..steps.len() - 1].iter().map(site_of);
+    let calls = above.filter(|site| site[1] != NONE).collect();
+    let peer = peer_of(at);
     let mut path: Vec<u32> =
         forest.up(at).take_while(|row| *row != anchor).map(|row| spans.service[row]).collect();
     path.extend([spans.service[anchor], peer]);
     path.retain(|service| *service != NONE);
     path.sort_unstable();
     path.dedup();
-    Origin { row: at as u32, site: [spans.service[at], peer, spans.name[at]], path }
+    Origin { row: at as u32, site: [spans.service[at], peer, spans.name[at]], path, calls }
 }
 
 /// The failing span below `row` that made it fail: reached directly or through inner spans of

@@ -36,6 +36,8 @@ pub(crate) struct Frame {
     pub(crate) asked: Option<String>,
     /// The service of the requests, where they have one.
     pub(crate) service: Option<String>,
+    /// Whether requests of any service are meant.
+    pub(crate) any_service: bool,
     /// What they ask for; empty for everything.
     pub(crate) operations: Vec<String>,
     /// Whether requests stand for several.
@@ -75,7 +77,7 @@ pub(crate) struct Place {
 // ===== pieces =====
 
 /// A text in SQL.
-fn text(value: &str) -> String {
+pub(crate) fn text(value: &str) -> String {
     format!("'{}'", value.replace('\'', "''"))
 }
 
@@ -83,18 +85,18 @@ fn attribute(name: &str) -> String {
     format!("attr({})", text(name))
 }
 
-fn attribute_of(alias: &str, name: &str) -> String {
+pub(crate) fn attribute_of(alias: &str, name: &str) -> String {
     format!("attr({alias}.attributes, {})", text(name))
 }
 
-fn equals(column: &str, value: &str) -> String {
+pub(crate) fn equals(column: &str, value: &str) -> String {
     match value {
         "" => format!("{column} is null"),
         value => format!("{column} = {}", text(value)),
     }
 }
 
-fn within(column: &str, range: &TimeRange) -> String {
+pub(crate) fn within(column: &str, range: &TimeRange) -> String {
     format!("{column} >= '{}' and {column} < '{}'", range.from, range.to)
 }
 
@@ -206,16 +208,52 @@ impl Group {
 // ===== queries =====
 
 impl Frame {
-    /// The spans of the question, and its requests.
-    fn tables(&self) -> String {
-        let ranges: Vec<&TimeRange> = [&self.window].into_iter().chain(&self.baseline).collect();
-        let edge = |range: &&TimeRange| TimeRange {
+    /// The times that are looked at.
+    fn ranges(&self) -> impl Iterator<Item = &TimeRange> {
+        [&self.window].into_iter().chain(&self.baseline)
+    }
+
+    /// Whether a time lies in what is looked at or its edges.
+    pub(crate) fn within_edges(&self, column: &str) -> String {
+        let edged = self.ranges().map(|range| TimeRange {
             from: range.from.shifted(-EDGE_NS),
             to: range.to.shifted(EDGE_NS),
-        };
-        let either = |ranges: Vec<String>| ranges.join(" or ");
-        let seen =
-            either(ranges.iter().map(edge).map(|range| within("start_time", &range)).collect());
+        });
+        let each: Vec<String> = edged.map(|range| within(column, &range)).collect();
+        format!("({})", each.join(" or "))
+    }
+
+    /// Whether a request began in what is looked at.
+    pub(crate) fn window_and_baseline(&self) -> String {
+        let each: Vec<String> = self.ranges().map(|range| within("start_time", range)).collect();
+        format!("({})", each.join(" or "))
+    }
+
+    /// `seen`: the spans that are looked at.
+    pub(crate) fn seen(&self) -> String {
+        let loose = format!(" and trace_id <> '{}'", "0".repeat(32));
+        format!(
+            "seen as (select *, {} as failed from spans where {}{})",
+            self.failed(),
+            self.within_edges("start_time"),
+            if self.loose { loose.as_str() } else { "" },
+        )
+    }
+
+    /// The topmost entry span of each trace of which `holds`; `of` narrows the spans first.
+    pub(crate) fn topmost(&self, holds: &str, of: &str) -> String {
+        format!(
+            "select * from (select *, {} as operation, \
+             row_number() over (partition by trace_id order by \
+             case when kind in ('server', 'consumer') then 0 else 1 end, \
+             case when parent_span_id is null then 0 else 1 end, start_time) as place \
+             from seen{of}) where place = 1 and {holds}",
+            operation(),
+        )
+    }
+
+    /// The spans of the question, and its requests.
+    pub(crate) fn tables(&self) -> String {
         let asked =
             self.asked.as_deref().map(|service| format!(" where {}", equals("service", service)));
         let operations: Vec<String> = self.operations.iter().map(|name| text(name)).collect();
@@ -223,25 +261,22 @@ impl Frame {
             [] => String::new(),
             names => format!(" and operation in ({})", names.join(", ")),
         };
-        let loose = format!(" and trace_id <> '{}'", "0".repeat(32));
+        let weight = match self.weighted {
+            true => ", case when weight > 0 then weight else 1 end as weight",
+            false => "",
+        };
+        let of_service = match self.any_service {
+            true => String::new(),
+            false => {
+                let service = self.service.as_deref().unwrap_or_default();
+                format!(" and {}", equals("service", service))
+            }
+        };
+        let holds = format!("{}{of_service}{operations}", self.window_and_baseline());
         format!(
-            "with seen as (select *, {} as failed from spans where ({seen}){}), \
-             requests as (select trace_id, start_time, failed{} from (select *, {} as operation, \
-             row_number() over (partition by trace_id order by \
-             case when kind in ('server', 'consumer') then 0 else 1 end, \
-             case when parent_span_id is null then 0 else 1 end, start_time) as place \
-             from seen{}) where place = 1 and ({}) and {}{operations})",
-            self.failed(),
-            if self.loose { loose.as_str() } else { "" },
-            if self.weighted {
-                ", case when weight > 0 then weight else 1 end as weight"
-            } else {
-                ""
-            },
-            operation(),
-            asked.unwrap_or_default(),
-            either(ranges.iter().map(|range| within("start_time", range)).collect()),
-            equals("service", self.service.as_deref().unwrap_or_default()),
+            "with {}, requests as (select trace_id, start_time, failed{weight} from ({}))",
+            self.seen(),
+            self.topmost(&holds, &asked.unwrap_or_default()),
         )
     }
 
@@ -286,6 +321,29 @@ impl Frame {
             |baseline| {
                 format!("not r.failed and {} and not ({})", within(baseline), within(&self.window))
             },
+        )
+    }
+
+    /// Failing requests of all since they fail; the same of the time before, in the place of
+    /// healthy ones.
+    pub(crate) fn symptom(&self, has_before: bool) -> String {
+        let since = within("r.start_time", &self.failing);
+        let window = within("r.start_time", &self.window);
+        let before = match &self.baseline {
+            Some(baseline) => format!("{} and not ({window})", within("r.start_time", baseline)),
+            None => {
+                let before = TimeRange { from: self.window.from, to: self.failing.from };
+                within("r.start_time", &before)
+            }
+        };
+        let before = if has_before { before } else { "false".to_owned() };
+        format!(
+            "{} select {}, {}, {}, {} from requests r",
+            self.tables(),
+            self.count(&format!("r.failed and {since}"), "failing"),
+            self.count(&since, "failing_of"),
+            self.count(&format!("r.failed and {before}"), "healthy"),
+            self.count(&before, "healthy_of"),
         )
     }
 

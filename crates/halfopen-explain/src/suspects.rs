@@ -19,8 +19,10 @@ mod log_statement;
 mod presence;
 mod resources;
 mod self_time;
+mod sql;
 mod templates;
 mod timing;
+mod ways;
 mod words;
 
 use std::collections::BTreeSet;
@@ -30,8 +32,10 @@ use halfopen_model::answer::Suspects;
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{TimeRange, UnixNanos};
 
+use crate::anchor::Requests;
 use crate::intern::{FoldMap, NONE};
 use crate::spans::Spans;
+use crate::sql::Frame;
 use crate::tree::Forest;
 use combine::{Calls, Observed};
 use eras::{Eras, Units};
@@ -39,7 +43,9 @@ use kinship::Kinship;
 use log_statement::Statements;
 use presence::Presence;
 use resources::Resources;
+use sql::Sql;
 use timing::Timing;
+use ways::Ways;
 
 /// The begin of what is wrong may be given so much too early or too late...
 const OFF_NS: i64 = 60 * SECOND_NS;
@@ -81,6 +87,10 @@ impl Places {
         code
     }
 
+    fn find(&self, pair: [u32; 2]) -> Option<u32> {
+        self.codes.get(&pair).copied()
+    }
+
     fn pair(&self, code: u32) -> [u32; 2] {
         self.pairs[code as usize]
     }
@@ -96,12 +106,21 @@ struct Measured {
     statements: Statements,
     error_origin: Presence,
     resources: Resources,
+    ways: Ways,
     calls: Calls,
+    /// The services that the question is about; `None` for all.
+    wanted: Option<BTreeSet<String>>,
     services: usize,
 }
 
 impl Measured {
-    fn of(spans: &mut Spans<'_>, forest: &Forest, eras: &Eras, beside: Beside<'_>) -> Measured {
+    fn of(
+        spans: &mut Spans<'_>,
+        forest: &Forest,
+        asked: &Asked<'_>,
+        beside: Beside<'_>,
+    ) -> Measured {
+        let eras = &asked.eras();
         let kin = Kinship::of(spans, forest);
         let units = Units::of(spans, forest, eras);
         let mut places = Places::default();
@@ -111,8 +130,16 @@ impl Measured {
         let error_origin = error_origin::count(spans, forest, &kin, &mut places);
         let statements = log_statement::mine(spans, forest, &units, beside.logs, &mut places);
         let resources = Resources::read(beside.metrics);
-        let services: BTreeSet<u32> = spans.service.iter().copied().collect();
         let calls = calls(spans, forest, &kin);
+        let wanted = asked.members.map(|members| {
+            let tops = members.iter().map(|number| {
+                spans.words.text(asked.requests.all[*number as usize].service).to_owned()
+            });
+            combine::with_below(tops.collect(), &calls)
+        });
+        let ways = Ways::of(spans, forest, &kin, asked.requests, &mut places);
+        let kept = (0..spans.len()).filter(|row| !forest.is_repetition(*row));
+        let services: BTreeSet<u32> = kept.map(|row| spans.service[row]).collect();
         Measured {
             units,
             places,
@@ -122,13 +149,16 @@ impl Measured {
             statements,
             error_origin,
             resources,
+            ways,
             calls,
+            wanted,
             services: services.into_iter().filter(|service| *service != NONE).count(),
         }
     }
 
-    fn suspects(&self, spans: &Spans<'_>, eras: &Eras) -> Suspects {
-        let teller = words::Teller { measured: self, spans, eras };
+    fn suspects(&self, spans: &Spans<'_>, forest: &Forest, sql: &Sql) -> Suspects {
+        let eras = &sql.eras;
+        let teller = words::Teller { measured: self, spans, forest, eras, sql };
         let mut observed: Vec<Observed> = Vec::new();
         observed.extend(self.self_time.compare(&self.units, eras).iter().map(|s| teller.own(s)));
         observed.extend(teller.gaps(&self.edge_gap.compare(&self.units, eras)));
@@ -139,27 +169,58 @@ impl Measured {
         let origins = self.error_origin.compare(&self.units, eras);
         observed.extend(origins.iter().filter(|o| o.rise() > 0.0).map(|o| teller.origin(o)));
         observed.extend(self.resources.compare(eras).into_iter().map(|one| teller.resource(one)));
+        if let Some(wanted) = &self.wanted {
+            observed.retain(|one| wanted.contains(&one.service));
+        }
         let is_long = [eras.now, eras.before].iter().all(|era| era.length_ns() >= WAVE_NS);
-        let list = combine::suspects(observed, &self.calls, is_long);
-        Suspects { now: eras.now, before: eras.before, list, compared: self.services }
+        let mut list = combine::suspects(observed, &self.calls, is_long);
+        for suspect in &mut list {
+            suspect.path = self.ways.path(suspect, &self.units, &teller);
+        }
+        let symptom = self.ways.symptom(&self.units, &teller);
+        Suspects { now: eras.now, before: eras.before, list, compared: self.services, symptom }
     }
 }
 
-/// What stands out in `eras.now` against `eras.before`. `known` tells that the begin of now was
-/// given or found; where it was not, what is wrong may have begun later in the window.
+/// What is asked.
+pub(crate) struct Asked<'q> {
+    pub(crate) now: TimeRange,
+    pub(crate) before: TimeRange,
+    /// Whether the begin of now was given or found; where it was not, what is wrong may have begun
+    /// later in the window.
+    pub(crate) known: bool,
+    pub(crate) requests: &'q Requests,
+    /// The requests that the question names, by number; `None` where it names none.
+    pub(crate) members: Option<&'q [u32]>,
+    /// How SQL finds the spans and the requests of the question.
+    pub(crate) frame: Frame,
+}
+
+impl Asked<'_> {
+    fn eras(&self) -> Eras {
+        Eras { now: self.now, before: self.before }
+    }
+}
+
+/// What stands out in `asked.now` against `asked.before`. Where requests are named, only in them
+/// and in the services that they reach.
 pub(crate) fn find(
     spans: &mut Spans<'_>,
     forest: &Forest,
-    now: TimeRange,
-    before: TimeRange,
-    known: bool,
+    asked: &Asked<'_>,
     beside: Beside<'_>,
 ) -> Suspects {
-    let eras = Eras { now, before };
-    let measured = Measured::of(spans, forest, &eras, beside);
-    let mut best = measured.suspects(spans, &eras);
-    for eras in others(&eras, known) {
-        let found = measured.suspects(spans, &eras);
+    let narrowed = asked.members.map(|members| {
+        let traces = members.iter().map(|number| asked.requests.all[*number as usize].trace);
+        forest.only(&traces.collect())
+    });
+    let forest = narrowed.as_ref().unwrap_or(forest);
+    let (eras, is_scoped) = (asked.eras(), asked.members.is_some());
+    let measured = Measured::of(spans, forest, asked, beside);
+    let sql = |eras: Eras| Sql { frame: asked.frame.clone(), is_scoped, eras };
+    let mut best = measured.suspects(spans, forest, &sql(eras));
+    for eras in others(&eras, asked.known) {
+        let found = measured.suspects(spans, forest, &sql(eras));
         if first(&found) > first(&best) + MOVED_COST {
             best = found;
         }

@@ -3,6 +3,8 @@
 //! **Invariant:** every walk is a loop over the rows of one trace with a bound; cycles, orphans,
 //! repeated ids and several roots are counted and never followed twice.
 
+use std::collections::BTreeSet;
+
 use crate::intern::NONE;
 use crate::spans::{Spans, UNENDED};
 
@@ -10,6 +12,7 @@ use crate::spans::{Spans, UNENDED};
 const LINEAR_SPANS_MAX: usize = 24;
 
 /// All traces of a question.
+#[derive(Clone)]
 pub(crate) struct Forest {
     /// Rows grouped by trace, in order of evidence inside a trace; identical rows once.
     order: Vec<u32>,
@@ -97,6 +100,15 @@ impl Forest {
         for row in &self.order[begin + kept.rows..end] {
             self.depth[*row as usize] = NONE;
         }
+    }
+
+    /// The same without the rows of all traces but these: they are as if sent twice.
+    pub(crate) fn only(&self, traces: &BTreeSet<u32>) -> Forest {
+        let mut forest = self.clone();
+        for trace in (0..self.traces()).filter(|trace| !traces.contains(&(*trace as u32))) {
+            self.rows(trace).iter().for_each(|row| forest.depth[*row as usize] = NONE);
+        }
+        forest
     }
 
     /// Whether a row is a repetition of one that was sent before.

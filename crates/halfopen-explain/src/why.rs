@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 
 use arrow::array::RecordBatch;
 use halfopen_model::answer::{
-    BaselineKind, Cause, Gap, Onset, Scope, Share, SlowRule, Strength, Suspects, Verdict, WhyAnswer,
+    BaselineKind, Cause, Chain, Gap, Onset, Scope, Share, SlowRule, Strength, Suspects, Verdict,
+    WhyAnswer,
 };
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{TimeRange, UnixNanos, known};
@@ -28,11 +29,11 @@ use crate::gaps;
 use crate::intern::NONE;
 use crate::onset::{self, Course};
 use crate::origin;
-use crate::scope;
+use crate::scope::{self, Chosen};
 use crate::slow::Limits;
 use crate::spans::Spans;
 use crate::sql::Frame;
-use crate::suspects::{self, Beside};
+use crate::suspects::{self, Asked, Beside};
 use crate::tree::Forest;
 
 /// With fewer failing requests than this nothing is said about them together.
@@ -93,15 +94,13 @@ pub struct WhyEvidence {
 pub fn why(question: &WhyQuestion, evidence: &WhyEvidence) -> WhyAnswer {
     let mut spans = Spans::load(&evidence.spans, &evidence.baseline_spans);
     let forest = Forest::grow(&spans);
-    let service = question.scope.service.as_deref();
-    // A service that sent nothing has no code: no span is its.
-    let wanted = service.map(|service| spans.words.find(service).unwrap_or(NONE - 1));
+    let wanted = question.service_code(&spans);
     let mut requests = Requests::find(&spans, &forest, wanted, question.window, question.baseline);
     let limits = question.slow.map(|rule| Limits::apply(rule, &mut spans, &mut requests));
     let window_ns = question.window.length_ns();
     let chosen = scope::choose(&spans, &requests, &question.scope, window_ns);
     let mut answer = WhyAnswer {
-        scope: chosen.scope,
+        scope: chosen.scope.clone(),
         window: question.window,
         baseline: BaselineKind::HealthyPeers,
         verdict: Verdict::NotEnoughEvidence,
@@ -118,26 +117,24 @@ pub fn why(question: &WhyQuestion, evidence: &WhyEvidence) -> WhyAnswer {
         change: None,
         gaps: gaps::of_evidence(question, evidence, &spans, &forest, &requests, &chosen.members),
         spans: spans.len() as u64,
-        also_failing: chosen.also_failing,
+        also_failing: chosen.also_failing.clone(),
         next: Vec::new(),
+        symptom: None,
+        chain: Chain::default(),
     };
     let sides = Sides::of(question, &requests, &chosen.members, window_ns);
     sides.fill(&mut answer, &requests, &chosen.members);
     answer.gaps.extend(gaps::of_question(question, &spans, &requests, sides.met()));
     answer.verdict = verdict_before(&mut answer, &sides);
+    let frame = Frame {
+        baseline: sides.baseline,
+        failing: TimeRange { from: UnixNanos(sides.from), to: UnixNanos(sides.until) },
+        slow: limits.as_ref().map(|limits| limits.calls(&spans)),
+        ..question.frame(&spans, &chosen)
+    };
+    answer.symptom = evidence::symptom(&answer, &frame);
     if answer.verdict == Verdict::Unexplained {
         let changes = changes::collect(&spans, &forest, &evidence.changes);
-        let frame = Frame {
-            window: question.window,
-            baseline: sides.baseline,
-            failing: TimeRange { from: UnixNanos(sides.from), to: UnixNanos(sides.until) },
-            asked: question.scope.service.clone(),
-            service: chosen.service,
-            operations: chosen.operations,
-            weighted: spans.weighted,
-            loose: spans.trace.contains(&NONE),
-            slow: limits.as_ref().map(|limits| limits.calls(&spans)),
-        };
         let traced = Traced {
             spans: &mut spans,
             forest: &forest,
@@ -151,8 +148,10 @@ pub fn why(question: &WhyQuestion, evidence: &WhyEvidence) -> WhyAnswer {
         }
     }
     if let Some((now, before)) = sides.eras(question) {
-        let beside = evidence.beside();
-        answer.suspects = Some(suspects::find(&mut spans, &forest, now, before, true, beside));
+        let members = question.names_requests().then_some(chosen.members.as_slice());
+        let frame = Frame { baseline: question.baseline, ..frame };
+        let asked = Asked { now, before, known: true, requests: &requests, members, frame };
+        answer.suspects = Some(suspects::find(&mut spans, &forest, &asked, evidence.beside()));
     }
     answer.next = words::next(&answer);
     answer
@@ -163,7 +162,44 @@ pub fn why(question: &WhyQuestion, evidence: &WhyEvidence) -> WhyAnswer {
 pub fn suspects(question: &WhyQuestion, evidence: &WhyEvidence, before: TimeRange) -> Suspects {
     let mut spans = Spans::load(&evidence.spans, &evidence.baseline_spans);
     let forest = Forest::grow(&spans);
-    suspects::find(&mut spans, &forest, question.window, before, false, evidence.beside())
+    let (now, baseline) = (question.window, Some(before));
+    let wanted = question.service_code(&spans);
+    let requests = Requests::find(&spans, &forest, wanted, now, baseline);
+    let chosen = scope::choose(&spans, &requests, &question.scope, now.length_ns());
+    let members = question.names_requests().then_some(chosen.members.as_slice());
+    let frame = Frame { baseline, ..question.frame(&spans, &chosen) };
+    let asked = Asked { now, before, known: false, requests: &requests, members, frame };
+    suspects::find(&mut spans, &forest, &asked, evidence.beside())
+}
+
+impl WhyQuestion {
+    /// Whether it is about some requests and not about all.
+    fn names_requests(&self) -> bool {
+        self.scope.service.is_some() || self.scope.operation.is_some()
+    }
+
+    /// How SQL finds the requests that were chosen, of the whole window.
+    fn frame(&self, spans: &Spans<'_>, chosen: &Chosen) -> Frame {
+        let asked = self.scope.service.clone();
+        Frame {
+            window: self.window,
+            baseline: self.baseline,
+            failing: self.window,
+            service: chosen.service.clone().or(asked.clone()),
+            any_service: chosen.scope.service.is_none() && asked.is_none(),
+            asked,
+            operations: chosen.operations.clone(),
+            weighted: spans.weighted,
+            loose: spans.trace.contains(&NONE),
+            slow: None,
+        }
+    }
+
+    /// The code of the service that is asked about; one that no span has where it is not known.
+    fn service_code(&self, spans: &Spans<'_>) -> Option<u32> {
+        let service = self.scope.service.as_deref();
+        service.map(|service| spans.words.find(service).unwrap_or(NONE - 1))
+    }
 }
 
 /// The time before a window that [`suspects`] compares it with.

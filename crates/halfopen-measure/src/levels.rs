@@ -103,6 +103,7 @@ pub fn levels(question: &MetricQuestion, evidence: &LevelEvidence) -> MetricAnsw
     for (name, _) in walked {
         let Some(level) = levels.get(name) else { continue };
         answer.causes.push(MetricCause {
+            id: String::new(),
             strength: match level {
                 level if level.is_sure() && level.out >= STRONG_MIN => Strength::Strong,
                 level if level.is_sure() => Strength::Likely,

@@ -23,7 +23,7 @@ mod tests;
 
 use arrow::array::RecordBatch;
 use halfopen_model::answer::{
-    ConditionPart, Gap, Measured, MetricAnswer, MetricCause, MetricPlace, Share, Strength, Verdict,
+    Chain, ConditionPart, Gap, Measured, MetricAnswer, MetricCause, MetricPlace, Share, Strength, Verdict,
 };
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{Table as EvidenceTable, TimeRange};
@@ -143,6 +143,7 @@ fn empty(question: &MetricQuestion, points: u64) -> MetricAnswer {
         now: None,
         was: None,
         causes: Vec::new(),
+        chain: Chain::default(),
         gaps: Vec::new(),
         points,
     }
@@ -215,6 +216,7 @@ fn told(
         _ => None,
     };
     MetricCause {
+        id: String::new(),
         strength,
         place,
         now: Measured::Count(Share::new(sums.failed, sums.all)),

@@ -1,6 +1,7 @@
 //! What halfopen answers: findings with their evidence and gaps, and the answers of the verbs.
 //! Rooms fill these types; CLI, pages and agents only show them.
 
+mod chain;
 mod changes;
 mod compare;
 mod finding;
@@ -11,6 +12,7 @@ mod mechanism;
 mod suspect;
 mod why;
 
+pub use chain::{Chain, ChainOf, Confidence, Hop, HopKind, Refutation, RuledOut};
 pub use changes::{ChangesAnswer, KnownChange, SeenChange};
 pub use compare::{
     CallTimes, ComparedAttribute, ComparedCall, Oddity, Spread, TraceComparison, Twin,

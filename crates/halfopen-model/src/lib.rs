@@ -10,7 +10,7 @@
 //! | [`table`], [`schema`] | the nine tables and their columns |
 //! | [`batch`] | rows on their way: making a batch fit a schema, reading cells |
 //! | [`identity`] | what a row says, as one number |
-//! | [`request`], [`shell`] | when a span failed; commands that an answer offers |
+//! | [`request`], [`shell`], [`figure`] | when a span failed; commands and numbers in answers |
 //! | [`answer`] | findings, evidence, gaps, and the answers of `why`, `trace`, `find` |
 //! | [`port`], [`memory`] | writing and reading evidence; an implementation in memory for tests |
 //!
@@ -22,6 +22,7 @@
 pub mod answer;
 pub mod attribute;
 pub mod batch;
+pub mod figure;
 pub mod id;
 pub mod identity;
 pub mod known;

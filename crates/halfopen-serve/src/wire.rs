@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 mod cell;
+mod chain;
 mod changes;
 mod compare;
 mod gap;
@@ -28,6 +29,7 @@ mod tests;
 mod why;
 
 pub use cell::{attribute_json, cell_json};
+pub use chain::{ChainV1, HopV1, RefutationV1, RuledOutV1};
 pub use changes::{ChangesV1, KnownChangeV1, SeenChangeV1, TakenV1};
 pub use compare::{
     CallTimesV1, ComparedAttributeV1, ComparedCallV1, ComparisonV1, PeersValueV1, SpreadV1, TwinV1,

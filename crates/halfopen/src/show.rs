@@ -5,6 +5,7 @@
 //! shown as escapes, so that a log line cannot move the cursor or change the title.
 
 pub(crate) mod causes;
+pub(crate) mod chain;
 pub(crate) mod change;
 pub(crate) mod changes;
 pub(crate) mod compare;

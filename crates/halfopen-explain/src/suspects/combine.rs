@@ -114,6 +114,7 @@ fn suspect(service: &str, all: &[Observed], score: f64) -> Suspect {
         instance: all.first().and_then(|one| one.instance.clone()),
         score,
         evidence,
+        path: Vec::new(),
         explains: Vec::new(),
     }
 }
@@ -156,6 +157,16 @@ fn judge(found: &mut [Suspect], calls: &Calls, is_long: bool) {
     }
 }
 
+/// These services and all that they call, directly or not.
+pub(super) fn with_below(tops: BTreeSet<String>, calls: &Calls) -> BTreeSet<String> {
+    let mut all: BTreeSet<String> = BTreeSet::new();
+    for top in &tops {
+        all.extend(below(top, calls).into_iter().map(str::to_owned));
+    }
+    all.extend(tops);
+    all
+}
+
 /// All services that one calls, directly or not, without itself.
 fn below<'a>(service: &'a str, calls: &'a Calls) -> BTreeSet<&'a str> {
     let (mut seen, mut open) = (BTreeSet::new(), vec![service]);
@@ -176,6 +187,7 @@ mod tests {
 
     fn observed(service: &str, kind: &'static str, score: f64, own: bool) -> Observed {
         let deviation = Deviation {
+            id: String::new(),
             kind,
             subject: service.to_owned(),
             before: 0.0,

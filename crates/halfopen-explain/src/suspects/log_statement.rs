@@ -67,9 +67,8 @@ pub(super) fn mine(
     }
     let mut rows: FoldMap<(u32, u64), u32> = FoldMap::default();
     for row in (0..spans.len()).filter(|row| spans.trace[*row] != NONE) {
-        if !forest.is_repetition(row) {
-            rows.entry((spans.trace[row], spans.id[row])).or_insert(row as u32);
-        }
+        // What was left out comes again where its span is asked for: its lines are left out too.
+        rows.entry((spans.trace[row], spans.id[row])).or_insert(row as u32);
     }
     let (mut of_spans, mut of_slices) = (BTreeSet::new(), BTreeSet::new());
     let (mut writing, mut slices) = (BTreeSet::new(), BTreeSet::new());
@@ -78,6 +77,9 @@ pub(super) fn mine(
         for record in 0..batch.num_rows() {
             let templates = &mut statements.templates;
             let Some(line) = read(&cells, record, spans, &rows, templates) else { continue };
+            if line.row != NONE && forest.is_repetition(line.row as usize) {
+                continue;
+            }
             let counts = &mut statements.lines;
             counts.resize(counts.len().max(line.statement as usize + 1), [0, 0]);
             counts[line.statement as usize][0] += u32::from(line.is_error);

@@ -89,6 +89,10 @@ pub(super) struct Loaded {
     pub(super) points: usize,
     pub(super) points_before: usize,
     pub(super) score: f64,
+    /// How its values are to be read.
+    pub(super) form: Form,
+    /// The first point that was read.
+    pub(super) first: UnixNanos,
 }
 
 /// One series.
@@ -100,11 +104,12 @@ struct Series {
     class: &'static str,
     /// How its values are to be read.
     form: Form,
+    first: UnixNanos,
     points: Vec<(i64, f64)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Form {
+pub(super) enum Form {
     Level,
     Delta,
     Counter,
@@ -139,6 +144,7 @@ impl Resources {
         for series in resources.series.values_mut() {
             series.points.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
             series.points.dedup_by_key(|point| point.0);
+            series.first = UnixNanos(series.points.first().map_or(0, |point| point.0));
             if series.form == Form::Counter {
                 series.points = rates(&series.points);
             }
@@ -178,6 +184,7 @@ impl Resources {
             unit: cells.text("unit", row).unwrap_or_default().to_owned(),
             class,
             form,
+            first: at,
             points: vec![(at.0, value)],
         };
         self.series.insert(id, series);
@@ -271,6 +278,8 @@ fn judged(like: &[Compared<'_>]) -> Vec<Loaded> {
             points: one.points[0],
             points_before: one.points[1],
             score: weight * size * (spreads / SPREADS_FULL).min(1.0),
+            form: one.series.form,
+            first: one.series.first,
         })
     };
     like.iter().filter_map(judge).collect()

@@ -29,7 +29,7 @@ const FIRST_WORDS: usize = 3;
 const NESTED_MAX: usize = 4;
 
 /// What stands for a word that varies.
-const VARIES: &str = "…";
+pub(super) const VARIES: &str = "…";
 
 /// A statement.
 struct Statement {

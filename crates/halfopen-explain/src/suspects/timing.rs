@@ -56,6 +56,11 @@ pub(super) struct Slowed {
 }
 
 impl Slowed {
+    /// The limit beyond which its typical time of now lies; `None` where that is the median.
+    pub(super) fn beyond_ns(&self) -> Option<i64> {
+        self.is_tail.then_some(self.limit_ns)
+    }
+
     /// How far it stands out: certain, large, and in many requests.
     pub(super) fn score(&self) -> f64 {
         let certainty = (self.root_g / ROOT_G_FULL).min(1.0);
@@ -81,6 +86,32 @@ impl Timing {
     pub(super) fn compare(&self, units: &Units, eras: &Eras) -> Vec<Slowed> {
         let of_places = self.samples.chunk_by(|a, b| a.place == b.place);
         of_places.filter_map(|samples| slowed(samples, units, eras)).collect()
+    }
+
+    /// The usual times of a place, whether or not they grew.
+    pub(super) fn typical(&self, place: u32, units: &Units, eras: &Eras) -> Option<Slowed> {
+        let from = self.samples.partition_point(|sample| sample.place < place);
+        let to = self.samples.partition_point(|sample| sample.place <= place);
+        let (mut times, mut traces) = ([Vec::new(), Vec::new()], [0_u32; 2]);
+        for of_unit in self.samples[from..to].chunk_by(|a, b| a.unit == b.unit) {
+            let Some(era) = eras.of(units.begin(of_unit[0].unit)) else { continue };
+            traces[era as usize] += 1;
+            times[era as usize].extend(of_unit.iter().map(|sample| sample.nanos));
+        }
+        times.iter_mut().for_each(|times| times.sort_unstable());
+        let [now, before] = &times;
+        let last = self.samples[from..to].last()?;
+        Some(Slowed {
+            place,
+            now: Share::new(0.0, f64::from(traces[0])),
+            before: Share::new(0.0, f64::from(traces[1])),
+            limit_ns: i64::MAX,
+            typical_ns: [quantile(before, 0.5), quantile(now, 0.5)],
+            is_tail: false,
+            added: 0.0,
+            example: last.unit,
+            root_g: 0.0,
+        })
     }
 
     /// Places that have enough units in both times to be compared.

@@ -7,8 +7,11 @@ use super::combine::Observed;
 use super::eras::Eras;
 use super::presence::{Presence, Shifted};
 use super::resources::Loaded;
+use super::sql::Sql;
 use super::timing::Slowed;
+use crate::intern::NONE;
 use crate::spans::Spans;
+use crate::tree::Forest;
 
 /// Calls that are made or not follow from what others answer more often than statements do.
 const SHAPE_GONE_WEIGHT: f64 = 0.8;
@@ -34,7 +37,9 @@ const STATEMENT_CHARS_MAX: usize = 120;
 pub(super) struct Teller<'m, 'a> {
     pub(super) measured: &'m Measured,
     pub(super) spans: &'m Spans<'a>,
+    pub(super) forest: &'m Forest,
     pub(super) eras: &'m Eras,
+    pub(super) sql: &'m Sql,
 }
 
 impl Teller<'_, '_> {
@@ -45,7 +50,11 @@ impl Teller<'_, '_> {
     /// An operation that takes longer by itself.
     pub(super) fn own(&self, slowed: &Slowed) -> Observed {
         let [service, name] = self.measured.places.pair(slowed.place);
-        self.slower("self_time", service, self.text(name), slowed)
+        let mut observed = self.slower("self_time", service, self.text(name), slowed);
+        let words = [service, name].map(|code| self.spans.words.text(code));
+        let query = self.sql.self_time(words[0], words[1], slowed.beyond_ns());
+        observed.deviation.query = Some(query);
+        observed
     }
 
     /// Pairs of services between which calls take longer. A gap belongs to the callee, until a
@@ -65,15 +74,25 @@ impl Teller<'_, '_> {
             let [caller, callee] = pair(one);
             let subject = format!("{} → {}", self.text(caller), self.text(callee));
             let service = if is_callers(one) { caller } else { callee };
-            self.slower("edge_gap", service, subject, one)
+            let mut observed = self.slower("edge_gap", service, subject, one);
+            let (caller, callee) = (self.text(caller), self.text(callee));
+            observed.deviation.query = Some(self.sql.edge_gap(&caller, &callee, one.beyond_ns()));
+            observed
         };
         slowed.iter().map(observed).collect()
     }
 
     fn slower(&self, kind: &'static str, service: u32, what: String, slowed: &Slowed) -> Observed {
+        let deviation = self.slowed(kind, what, slowed);
+        Observed { service: self.text(service), instance: None, own: true, deviation }
+    }
+
+    /// A time that is not what it was.
+    pub(super) fn slowed(&self, kind: &'static str, what: String, slowed: &Slowed) -> Deviation {
         let [before, now] = slowed.typical_ns.map(|nanos| nanos as f64);
         let part = slowed.now.ratio() * 100.0;
-        let deviation = Deviation {
+        Deviation {
+            id: String::new(),
             kind,
             subject: if slowed.is_tail { format!("{what}, in {part:.0} %") } else { what },
             before,
@@ -84,8 +103,7 @@ impl Teller<'_, '_> {
             score: slowed.score(),
             refs: self.trace(Some(slowed.example)),
             query: None,
-        };
-        Observed { service: self.text(service), instance: None, own: true, deviation }
+        }
     }
 
     /// A call that is made more often or more rarely.
@@ -100,17 +118,21 @@ impl Teller<'_, '_> {
         let weight = if shifted.rise() < 0.0 { SHAPE_GONE_WEIGHT } else { SHAPE_NEW_WEIGHT };
         let score = weight * shifted.rise().abs() * shifted.certainty();
         let subject = format!("{} → {child}", self.text(name));
-        let presence = &self.measured.call_shape;
-        self.shifted("call_shape", service, subject, shifted, score, presence)
+        let (presence, text) = (&self.measured.call_shape, |code| self.spans.words.text(code));
+        let mut observed = self.shifted("call_shape", service, subject, shifted, score, presence);
+        let [callee, child] = self.measured.places.pair(shifted.item).map(text);
+        let query = self.sql.call_shape([text(service), text(name)], [callee, child]);
+        observed.deviation.query = Some(query);
+        observed
     }
 
     /// A statement that is written more often or more rarely.
     pub(super) fn statement(&self, shifted: &Shifted) -> Observed {
         let statements = &self.measured.statements;
-        let [service, _] = self.measured.places.pair(shifted.place);
+        let [service, name] = self.measured.places.pair(shifted.place);
         let text = statements.templates.text(shifted.item);
-        let text = text.trim_start_matches(['…', ' ']);
-        let subject: String = text.chars().take(STATEMENT_CHARS_MAX).collect();
+        let shown = text.trim_start_matches(['…', ' ']);
+        let subject: String = shown.chars().take(STATEMENT_CHARS_MAX).collect();
         let rise = shifted.rise();
         let size = match (statements.is_error(shifted.item), rise > 0.0) {
             (true, true) => of_failures(rise),
@@ -119,7 +141,13 @@ impl Teller<'_, '_> {
             (false, false) => -rise,
         };
         let score = size * shifted.certainty();
-        self.shifted("log_statement", service, subject, shifted, score, &statements.presence)
+        let presence = &statements.presence;
+        let mut observed =
+            self.shifted("log_statement", service, subject, shifted, score, presence);
+        let name = (name != NONE).then(|| self.spans.words.text(name));
+        let query = self.sql.log_statement(self.spans.words.text(service), name, &text);
+        observed.deviation.query = Some(query);
+        observed
     }
 
     /// Requests that begin to fail in a service.
@@ -128,7 +156,11 @@ impl Teller<'_, '_> {
         let score = of_failures(shifted.rise()) * shifted.certainty();
         let subject = "requests that begin to fail here".to_owned();
         let presence = &self.measured.error_origin;
-        self.shifted("error_origin", service, subject, shifted, score, presence)
+        let mut observed = self.shifted("error_origin", service, subject, shifted, score, presence);
+        let is_short = self.sql.frame.has_queries();
+        let query = is_short.then(|| self.sql.error_origin(self.spans.words.text(service)));
+        observed.deviation.query = query;
+        observed
     }
 
     fn shifted(
@@ -142,6 +174,7 @@ impl Teller<'_, '_> {
     ) -> Observed {
         let example = || presence.example(shifted, &self.measured.units, self.eras);
         let deviation = Deviation {
+            id: String::new(),
             kind,
             subject,
             before: shifted.before.ratio(),
@@ -158,7 +191,9 @@ impl Teller<'_, '_> {
 
     /// A series that uses more.
     pub(super) fn resource(&self, loaded: Loaded) -> Observed {
+        let query = self.sql.resource(&loaded);
         let deviation = Deviation {
+            id: String::new(),
             kind: "resource",
             subject: format!("{} ({})", loaded.name, loaded.class),
             before: loaded.before,
@@ -168,18 +203,9 @@ impl Teller<'_, '_> {
             samples_before: loaded.points_before as u64,
             score: loaded.score,
             refs: vec![EvidenceRef::Series(loaded.series)],
-            query: Some(self.points_query(loaded.series)),
+            query: Some(query),
         };
         Observed { service: loaded.service, instance: loaded.instance, own: true, deviation }
-    }
-
-    /// SQL that lists the points of a series.
-    fn points_query(&self, series: u64) -> String {
-        format!(
-            "select time, coalesce(value_double, value_int) as value from metrics where series = \
-             {series} and time < timestamp '{}' order by time",
-            self.eras.now.to
-        )
     }
 
     fn trace(&self, unit: Option<u32>) -> Vec<EvidenceRef> {

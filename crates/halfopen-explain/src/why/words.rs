@@ -137,8 +137,10 @@ impl Teller<'_, '_> {
             example: example.and_then(trace),
             healthy_twin: healthy_twin.and_then(trace),
             evidence: Vec::new(),
+            path: Vec::new(),
         };
         cause.evidence = self.evidence(draft, &cause, &fitting);
+        cause.path = self.path(draft, cause.example);
         cause
     }
 

@@ -90,6 +90,8 @@ pub enum EvidenceRef {
 /// One observation that supports a finding.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Evidence {
+    /// By which the chain of whys names it; the same evidence has the same id in every answer.
+    pub id: String,
     /// What kind of observation: `error_origin`, `attribute`, `version_split`, `onset`, ...
     pub kind: &'static str,
     /// What it is about: a service, an edge, an attribute.

@@ -1,5 +1,6 @@
 //! The answer of `why --metric`: where a metric that went wrong went wrong.
 
+use crate::answer::chain::Chain;
 use crate::answer::finding::{Gap, Share, Strength};
 use crate::answer::why::{ConditionPart, Verdict};
 use crate::time::TimeRange;
@@ -27,6 +28,8 @@ pub struct MetricAnswer {
     pub was: Option<Measured>,
     /// Causes, the most probable first.
     pub causes: Vec<MetricCause>,
+    /// The first cause as a chain from the metric to where the evidence ends.
+    pub chain: Chain,
     /// What could not be known.
     pub gaps: Vec<Gap>,
     /// Points that the answer was computed over.
@@ -45,6 +48,8 @@ pub enum Measured {
 /// One cause.
 #[derive(Clone, PartialEq, Debug)]
 pub struct MetricCause {
+    /// By which the chain of whys names it.
+    pub id: String,
     /// How much weight it bears.
     pub strength: Strength,
     /// Where the metric went wrong.

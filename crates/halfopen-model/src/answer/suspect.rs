@@ -14,6 +14,8 @@ pub struct Suspects {
     pub list: Vec<Suspect>,
     /// Services that were compared.
     pub compared: usize,
+    /// Requests that take longer than before, where any do.
+    pub symptom: Option<Deviation>,
 }
 
 /// A service that behaves otherwise than before, and more so than the other services.
@@ -29,6 +31,8 @@ pub struct Suspect {
     pub score: f64,
     /// What it rests on, the strongest first.
     pub evidence: Vec<Deviation>,
+    /// How long the calls take that lead from the requests to it, from the top.
+    pub path: Vec<Deviation>,
     /// Services that call it, directly or not, and whose own change it explains.
     pub explains: Vec<String>,
 }
@@ -36,6 +40,8 @@ pub struct Suspect {
 /// One observation: a number that is not what it was.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Deviation {
+    /// By which the chain of whys names it; the same evidence has the same id in every answer.
+    pub id: String,
     /// `self_time`, `edge_gap`, `call_shape`, `log_statement`, `error_origin`, `resource`, ...
     pub kind: &'static str,
     /// What was measured: an operation, a pair of services, a statement, a metric.

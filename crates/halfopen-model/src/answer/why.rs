@@ -1,5 +1,6 @@
 //! The answer of `why`.
 
+use crate::answer::chain::Chain;
 use crate::answer::finding::{Evidence, Gap, Share, Strength};
 use crate::answer::mechanism::ChangeVerdict;
 use crate::answer::suspect::Suspects;
@@ -41,6 +42,10 @@ pub struct WhyAnswer {
     pub also_failing: Vec<(Scope, Share)>,
     /// Commands to go on with, the best one first.
     pub next: Vec<String>,
+    /// How many requests fail and how many did before, with its query; `None` where none fails.
+    pub symptom: Option<Evidence>,
+    /// The strongest cause, else the first suspect, as a chain from symptom to change.
+    pub chain: Chain,
 }
 
 /// What a set of requests has in common: the service that took them and what was asked.
@@ -145,6 +150,8 @@ pub struct Cause {
     pub healthy_twin: Option<TraceId>,
     /// What it rests on.
     pub evidence: Vec<Evidence>,
+    /// The failing calls that lead from the request to `call`, from the top, without it.
+    pub path: Vec<Evidence>,
 }
 
 /// A call that fails.

@@ -1,6 +1,7 @@
 //! `why`: the window, the spans in it, what changed before.
 
 use arrow::array::RecordBatch;
+use halfopen_explain::chain;
 use halfopen_explain::why::{self, EDGE_NS, LOSS_METRICS, WhyEvidence, WhyQuestion};
 use halfopen_model::answer::{Gap, Scope, SlowRule, WhyAnswer};
 use halfopen_model::port::{Match, Rows, Scan};
@@ -86,6 +87,7 @@ impl<S: ReadEvidence> Desk<S> {
         }
         answer.change = self.judged_changes(window, &evidence.changes, &mut gaps).await?;
         answer.gaps.extend(gaps);
+        chain::of_requests(&mut answer);
         Ok(answer)
     }
 

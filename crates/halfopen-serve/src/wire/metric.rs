@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::scalar::rounded;
 use super::why::verdict_name;
-use super::{GapV1, PartV1, ShareV1, TimeRangeV1, Version};
+use super::{ChainV1, GapV1, PartV1, ShareV1, TimeRangeV1, Version};
 
 /// The answer of `why --metric`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub struct MetricV1 {
     pub was: Option<MeasuredV1>,
     /// Causes, the most probable first.
     pub causes: Vec<MetricCauseV1>,
+    /// The first cause as a chain from the metric to where the evidence ends.
+    #[serde(default)]
+    pub chain: ChainV1,
     /// What could not be known.
     pub gaps: Vec<GapV1>,
     /// Points that the answer was computed over.
@@ -51,6 +54,9 @@ pub enum MeasuredV1 {
 /// One cause.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct MetricCauseV1 {
+    /// By which the chain names it.
+    #[serde(default)]
+    pub id: String,
     /// weak, likely or strong.
     pub strength: String,
     /// Where the metric went wrong.
@@ -105,6 +111,7 @@ impl From<&MetricAnswer> for MetricV1 {
             now: answer.now.map(MeasuredV1::from),
             was: answer.was.map(MeasuredV1::from),
             causes: answer.causes.iter().map(MetricCauseV1::from).collect(),
+            chain: ChainV1::from(&answer.chain),
             gaps: answer.gaps.iter().map(GapV1::from).collect(),
             points: answer.points,
         }
@@ -123,6 +130,7 @@ impl From<Measured> for MeasuredV1 {
 impl From<&MetricCause> for MetricCauseV1 {
     fn from(cause: &MetricCause) -> MetricCauseV1 {
         MetricCauseV1 {
+            id: cause.id.clone(),
             strength: cause.strength.to_string(),
             place: (&cause.place).into(),
             now: cause.now.into(),

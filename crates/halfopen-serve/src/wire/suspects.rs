@@ -18,6 +18,9 @@ pub struct SuspectsV1 {
     pub compared: usize,
     /// Services that stand out, the most first. Weak ones are possible, not suspected.
     pub list: Vec<SuspectV1>,
+    /// Requests that take longer than before; left out where none do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symptom: Option<DeviationV1>,
 }
 
 /// A service that behaves otherwise than before.
@@ -33,6 +36,9 @@ pub struct SuspectV1 {
     pub score: f64,
     /// What it rests on, the strongest first.
     pub evidence: Vec<DeviationV1>,
+    /// How long the calls take that lead from the requests to it, from the top.
+    #[serde(default)]
+    pub path: Vec<DeviationV1>,
     /// Services that call it and whose own change it explains.
     pub explains: Vec<String>,
 }
@@ -40,7 +46,11 @@ pub struct SuspectV1 {
 /// A number that is not what it was.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct DeviationV1 {
-    /// self_time, edge_gap, call_shape, log_statement, error_origin, resource.
+    /// By which the chain names it; the same evidence has the same id in every answer.
+    #[serde(default)]
+    pub id: String,
+    /// self_time, edge_gap, call_shape, log_statement, error_origin, resource; request_time and
+    /// call_time on the way.
     pub kind: String,
     /// What was measured: an operation, a pair of services, a statement, a metric.
     pub subject: String,
@@ -69,6 +79,7 @@ impl From<&Suspects> for SuspectsV1 {
             before: suspects.before.into(),
             compared: suspects.compared,
             list: suspects.list.iter().map(SuspectV1::from).collect(),
+            symptom: suspects.symptom.as_ref().map(DeviationV1::from),
         }
     }
 }
@@ -81,6 +92,7 @@ impl From<&Suspect> for SuspectV1 {
             instance: suspect.instance.clone(),
             score: score(suspect.score),
             evidence: suspect.evidence.iter().map(DeviationV1::from).collect(),
+            path: suspect.path.iter().map(DeviationV1::from).collect(),
             explains: suspect.explains.clone(),
         }
     }
@@ -89,6 +101,7 @@ impl From<&Suspect> for SuspectV1 {
 impl From<&Deviation> for DeviationV1 {
     fn from(deviation: &Deviation) -> DeviationV1 {
         DeviationV1 {
+            id: deviation.id.clone(),
             kind: deviation.kind.to_owned(),
             subject: deviation.subject.clone(),
             before: rounded(deviation.before),

@@ -7,10 +7,7 @@ use arrow::array::{
 };
 use arrow::datatypes::Int32Type;
 use expect_test::expect_file;
-use halfopen_model::answer::{
-    BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Deviation, Evidence,
-    EvidenceRef, Gap, Onset, Scope, Share, Strength, Suspect, Suspects, Verdict, WhyAnswer,
-};
+use halfopen_model::answer::{BaselineKind, Call, Cause, Chain, ChainOf, Condition, ConditionPart, Confidence, Contrast, Deviation, Evidence, EvidenceRef, Gap, Hop, HopKind, Onset, Refutation, RuledOut, Scope, Share, Strength, Suspect, Suspects, Verdict, WhyAnswer};
 use halfopen_model::attribute::AttributeValue;
 use halfopen_model::schema::value_fields;
 use halfopen_model::{SpanId, TimeRange, TraceId, UnixNanos};
@@ -121,7 +118,9 @@ fn suspects(window: TimeRange, trace_id: TraceId) -> Suspects {
             service: "stock".into(),
             instance: None,
             score: 0.5,
+            path: Vec::new(),
             evidence: vec![Deviation {
+                id: "e0000d1".into(),
                 kind: "self_time",
                 subject: "GET /stock".into(),
                 before: 3e6,
@@ -136,7 +135,23 @@ fn suspects(window: TimeRange, trace_id: TraceId) -> Suspects {
             explains: vec!["gateway".into()],
         }],
         compared: 9,
+        symptom: None,
     }
+}
+
+fn chain() -> Chain {
+    let hop = Hop {
+        kind: HopKind::Call,
+        statement: "gateway → payment POST /pay fails".into(),
+        numbers: "398 of 412 failing · 0 of 9,418 healthy".into(),
+        notes: Vec::new(),
+        evidence: vec!["e0000e1".into()],
+        query: Some("select 1".into()),
+        confidence: Confidence::Confirmed,
+        refuted_by: Refutation { check: "halfopen query QUERY".into(), result: "0 of 412".into() },
+    };
+    let stock = RuledOut { what: "stock".into(), how: "fails as often among healthy ones".into() };
+    Chain { of: ChainOf::Cause, hops: vec![hop], ruled_out: vec![stock] }
 }
 
 fn why() -> WhyAnswer {
@@ -181,7 +196,9 @@ fn why() -> WhyAnswer {
             after: Vec::new(),
             example: Some(trace_id),
             healthy_twin: None,
+            path: Vec::new(),
             evidence: vec![Evidence {
+                id: "e0000e1".into(),
                 kind: "error_origin",
                 subject: "payment".into(),
                 effect: None,
@@ -199,6 +216,8 @@ fn why() -> WhyAnswer {
         spans: 39_320,
         also_failing: vec![(Scope::default(), Share::new(1.0, 2.0))],
         next: vec!["halfopen trace 7f7f".into()],
+        symptom: None,
+        chain: chain(),
     }
 }
 

@@ -7,7 +7,7 @@ use halfopen_model::answer::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChangeVerdictV1, GapV1, ShareV1, SpanIdV1, SuspectsV1, TimeRangeV1, TimeV1, TraceIdV1, Version,
+    ChainV1, ChangeVerdictV1, GapV1, ShareV1, SpanIdV1, SuspectsV1, TimeRangeV1, TimeV1, TraceIdV1, Version,
 };
 
 /// The answer of `why`.
@@ -50,6 +50,12 @@ pub struct WhyV1 {
     pub also_failing: Vec<AlsoFailingV1>,
     /// Commands to go on with.
     pub next: Vec<String>,
+    /// How many requests fail and how many did before; left out where none fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symptom: Option<EvidenceV1>,
+    /// The strongest cause, else the first suspect, as a chain from symptom to change.
+    #[serde(default)]
+    pub chain: ChainV1,
 }
 
 /// A set of requests.
@@ -122,6 +128,9 @@ pub struct CauseV1 {
     pub healthy_twin: Option<TraceIdV1>,
     /// What it rests on.
     pub evidence: Vec<EvidenceV1>,
+    /// The failing calls that lead from the request to `call`, from the top, without it.
+    #[serde(default)]
+    pub path: Vec<EvidenceV1>,
 }
 
 /// A call that fails.
@@ -215,6 +224,9 @@ pub struct SplitV1 {
 /// One observation.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct EvidenceV1 {
+    /// By which the chain names it; the same evidence has the same id in every answer.
+    #[serde(default)]
+    pub id: String,
     /// Kind.
     pub kind: String,
     /// What it is about.
@@ -259,6 +271,8 @@ impl From<&WhyAnswer> for WhyV1 {
             spans: answer.spans,
             also_failing: answer.also_failing.iter().map(also).collect(),
             next: answer.next.clone(),
+            symptom: answer.symptom.as_ref().map(EvidenceV1::from),
+            chain: ChainV1::from(&answer.chain),
         }
     }
 }
@@ -313,6 +327,7 @@ impl From<&Cause> for CauseV1 {
             example: cause.example.map(TraceIdV1),
             healthy_twin: cause.healthy_twin.map(TraceIdV1),
             evidence: cause.evidence.iter().map(EvidenceV1::from).collect(),
+            path: cause.path.iter().map(EvidenceV1::from).collect(),
         }
     }
 }
@@ -388,6 +403,7 @@ impl From<&VersionSplit> for SplitV1 {
 impl From<&Evidence> for EvidenceV1 {
     fn from(evidence: &Evidence) -> EvidenceV1 {
         EvidenceV1 {
+            id: evidence.id.clone(),
             kind: evidence.kind.to_owned(),
             subject: evidence.subject.clone(),
             effect: evidence.effect.as_ref().map(|effect| effect.value),

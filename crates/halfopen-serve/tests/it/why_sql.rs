@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Float64Type, Int64Type};
-use halfopen_model::answer::{Scope, Share, SlowRule, Verdict};
+use halfopen_model::answer::{
+    ChainOf, Evidence, HopKind, Scope, Share, SlowRule, Verdict, WhyAnswer,
+};
 use halfopen_model::request::failed_sql;
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{Batch, Fingerprint, Table, TimeRange, WriteEvidence as _};
@@ -67,7 +69,10 @@ async fn check(spans: &[Span], ask: WhyAsk, kinds: &[&str]) {
     let office = Office::over(spans).await;
     let answer = office.desk.why(ask).await.expect("an answer");
     assert_eq!(answer.verdict, Verdict::Explained, "{answer:#?}");
-    let evidence: Vec<_> = answer.causes.iter().flat_map(|cause| &cause.evidence).collect();
+    let of_causes = answer.causes.iter().flat_map(|cause| cause.path.iter().chain(&cause.evidence));
+    let evidence: Vec<_> = answer.symptom.iter().chain(of_causes).collect();
+    assert!(evidence.iter().any(|one| one.kind == "symptom"), "{evidence:#?}");
+    follow(&answer, &evidence);
     for kind in kinds {
         assert!(evidence.iter().any(|one| one.kind == *kind), "no {kind} in {evidence:#?}");
     }
@@ -81,6 +86,19 @@ async fn check(spans: &[Span], ask: WhyAsk, kinds: &[&str]) {
         assert!(failing_of > 0.0 && failing > 0.0, "{one:?}");
     }
     office.close().await;
+}
+
+/// Every hop names evidence that is there, and every query of a hop is that of its evidence.
+fn follow(answer: &WhyAnswer, evidence: &[&Evidence]) {
+    assert_eq!((answer.chain.of, answer.chain.hops[0].kind), (ChainOf::Cause, HopKind::Symptom));
+    for hop in &answer.chain.hops {
+        let known = |id: &&String| evidence.iter().any(|one| one.id == **id);
+        assert!(hop.evidence.iter().all(|id| known(&id)), "{hop:#?}");
+        let query = |one: &&&Evidence| hop.evidence.contains(&one.id);
+        let queries: Vec<_> = evidence.iter().filter(query).map(|one| &one.query).collect();
+        assert!(hop.query.is_none() || queries.contains(&&hop.query), "{hop:#?}");
+        assert!(!hop.refuted_by.check.is_empty() && !hop.refuted_by.result.is_empty(), "{hop:?}");
+    }
 }
 
 fn window(shop: &Shop) -> WhyAsk {

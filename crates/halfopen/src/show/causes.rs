@@ -4,15 +4,15 @@ use halfopen_serve::wire::{
     AfterV1, CallV1, CauseV1, ConditionV1, ContrastV1, OnsetV1, PartV1, ScopeV1, SlowV1, WhyV1,
 };
 
-use super::suspects;
+use super::{chain, suspects};
 use super::text::{
     about, clean, clock, closing, count, date, of, padded, percent, plural, short, width,
 };
 use crate::Failure;
 use crate::terminal::{COMMAND, FAILED, FAINT, STRONG, Terminal};
 
-/// Causes that are shown unless all are asked for.
-const CAUSES_SHOWN: usize = 3;
+/// Further causes that are shown unless all are asked for.
+const CAUSES_SHOWN: usize = 2;
 /// Conditions and changes of one cause that are shown unless all are asked for.
 const CONDITIONS_SHOWN: usize = 2;
 /// Versions of a split that are shown.
@@ -28,14 +28,27 @@ const NUMBERS_COLUMN: usize = 64;
 pub(crate) fn show(terminal: &mut Terminal, answer: &WhyV1, all: bool) -> Result<(), Failure> {
     let words = Words::of(answer);
     headline(terminal, answer, &words)?;
-    let shown = if all { answer.causes.len() } else { answer.causes.len().min(CAUSES_SHOWN) };
-    for (position, cause) in answer.causes[..shown].iter().enumerate() {
-        self::cause(terminal, position + 1, cause, (answer.onset.as_ref(), &words), all)?;
+    let told = answer.chain.of.as_str();
+    if !answer.chain.hops.is_empty() && told != "nothing" {
+        // The headline is the symptom, where requests fail.
+        let symptom = answer.symptom.as_ref().map(|symptom| &symptom.id);
+        let headline = symptom.is_some() && answer.chain.hops[0].evidence.first() == symptom;
+        chain::show(terminal, &answer.chain, headline, all)?;
     }
-    if shown < answer.causes.len() {
-        terminal.line(format_args!(" … {} more: --all", answer.causes.len() - shown))?;
+    let first = answer.causes.first().filter(|_| told == "cause");
+    if let Some(cause) = first {
+        see(terminal, "    see          ", cause)?;
     }
-    if let Some(verdict) = &answer.change {
+    let others = &answer.causes[usize::from(first.is_some())..];
+    let shown = if all { others.len() } else { others.len().min(CAUSES_SHOWN) };
+    for (position, cause) in others[..shown].iter().enumerate() {
+        let number = position + 1 + usize::from(first.is_some());
+        self::cause(terminal, number, cause, (answer.onset.as_ref(), &words), all)?;
+    }
+    if shown < others.len() {
+        terminal.line(format_args!(" … {} more: --all", others.len() - shown))?;
+    }
+    if let Some(verdict) = answer.change.as_ref().filter(|_| all || told == "nothing") {
         super::change::show(terminal, verdict, all)?;
     }
     let also = if all { answer.also_failing.len() } else { ALSO_SHOWN };
@@ -49,11 +62,6 @@ pub(crate) fn show(terminal: &mut Terminal, answer: &WhyV1, all: bool) -> Result
         ))?;
     }
     suspects::show(terminal, answer, all)?;
-    if all {
-        for reason in &answer.ruled_out {
-            terminal.line(format_args!("not:  {}", clean(reason)))?;
-        }
-    }
     terminal.line(format_args!("{FAINT}over: {}{FAINT:#}", looked_at(answer, &words)))?;
     closing(terminal, &answer.gaps, &answer.next)
 }
@@ -192,7 +200,7 @@ fn cause(
     for change in cause.after.iter().take(shown) {
         after(terminal, change, (onset, words))?;
     }
-    see(terminal, cause)
+    see(terminal, &format!("{INDENT}see       "), cause)
 }
 
 /// A text with its numbers on the same line where they fit, on the next one where not.
@@ -331,7 +339,7 @@ fn after(
     with_numbers(terminal, INDENT, &clean(&text), &clean(&split.join(" · ")), false)
 }
 
-fn see(terminal: &mut Terminal, cause: &CauseV1) -> Result<(), Failure> {
+fn see(terminal: &mut Terminal, head: &str, cause: &CauseV1) -> Result<(), Failure> {
     let Some(example) = &cause.example else { return Ok(()) };
     let example = example.to_string();
     let twin = match &cause.healthy_twin {
@@ -339,5 +347,5 @@ fn see(terminal: &mut Terminal, cause: &CauseV1) -> Result<(), Failure> {
         None => String::new(),
     };
     let command = terminal.command(&format!("halfopen trace {}", short(&example)));
-    terminal.line(format_args!("{INDENT}see       {COMMAND}{command}{COMMAND:#}{twin}"))
+    terminal.line(format_args!("{head}{COMMAND}{command}{COMMAND:#}{twin}"))
 }

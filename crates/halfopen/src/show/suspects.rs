@@ -1,9 +1,9 @@
 //! What stands out against another time, below the causes of `why`.
 
-use halfopen_model::time::show_duration;
+use halfopen_model::figure::show_amount;
 use halfopen_serve::wire::{DeviationV1, SuspectV1, SuspectsV1, WhyV1};
 
-use super::text::{clean, clock, count, cut, padded, percent, plural};
+use super::text::{clean, clock, count, cut, padded, plural};
 use crate::Failure;
 use crate::terminal::{FAINT, STRONG, Terminal};
 
@@ -35,8 +35,19 @@ pub(crate) fn show(terminal: &mut Terminal, answer: &WhyV1, all: bool) -> Result
         return terminal
             .line(format_args!("{FAINT}nothing stands out in {services}, {against}{FAINT:#}"));
     }
-    terminal.line(format_args!("stands out, {against}:"))?;
-    for (position, suspect) in shown.iter().enumerate() {
+    let is_told = answer.chain.of == "suspect";
+    if let Some(first) = shown.first().filter(|_| is_told) {
+        if let Some(command) = see(first) {
+            let command = terminal.command(&command);
+            terminal.line(format_args!("    see          {command}"))?;
+        }
+        terminal.line(format_args!("{FAINT}compared: {against}{FAINT:#}"))?;
+    } else {
+        terminal.line(format_args!("stands out, {against}:"))?;
+    }
+    // The first one is the chain above; with --all its evidence is told as it is, too.
+    let skipped = usize::from(is_told && !all);
+    for (position, suspect) in shown.iter().enumerate().skip(skipped) {
         one(terminal, position + 1, suspect, all)?;
     }
     Ok(())
@@ -95,11 +106,7 @@ fn deviation_text(deviation: &DeviationV1, columns: usize) -> String {
         "error_origin" | "resource" => "",
         other => other,
     };
-    let value = |number: f64| match deviation.unit.as_str() {
-        "ns" => show_duration(number as i64),
-        "ratio" => percent(number),
-        unit => amount(number, unit),
-    };
+    let value = |number: f64| show_amount(number, &deviation.unit);
     let (before, now) = (value(deviation.before), value(deviation.now));
     let samples = format!(
         "(n {}, before {})",
@@ -110,20 +117,6 @@ fn deviation_text(deviation: &DeviationV1, columns: usize) -> String {
     let taken = INDENT.len() + kind.chars().count() + numbers.chars().count();
     let subject = cut(&deviation.subject, columns.saturating_sub(taken).max(20), "…");
     format!("{kind}{subject}{numbers}")
-}
-
-/// A number of a metric, three digits of it.
-fn amount(number: f64, unit: &str) -> String {
-    let digits = match number.abs() {
-        size if size >= 100.0 || size == 0.0 => 0,
-        size if size >= 10.0 => 1,
-        size if size >= 1.0 => 2,
-        _ => 4,
-    };
-    let unit = unit.trim_matches(|c| "{}".contains(c));
-    let space = if unit.is_empty() || unit == "1" { "" } else { " " };
-    let unit = if unit == "1" { "" } else { unit };
-    format!("{number:.digits$}{space}{unit}")
 }
 
 /// A request that shows it.

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use chrono::Timelike as _;
 use halfopen_model::UnixNanos;
-use halfopen_model::time::show_duration;
+pub(crate) use halfopen_model::figure::{
+    show_about as about, show_clock as clock, show_count as count, show_percent as percent,
+};
 use halfopen_serve::wire::{GapV1, ShareV1};
 use unicode_width::UnicodeWidthChar as _;
 
@@ -72,44 +73,6 @@ pub(crate) fn right(text: &str, columns: usize) -> String {
     format!("{}{text}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
-/// A count with separators: 9,830. Weighted counts are rounded.
-pub(crate) fn count(value: f64) -> String {
-    let digits = format!("{:.0}", value.max(0.0));
-    let mut shown = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    shown
-}
-
-/// A share in percent, with digits enough to tell it from nothing: 96 %, 4.2 %, 0.03 %.
-pub(crate) fn percent(ratio: f64) -> String {
-    let percent = ratio * 100.0;
-    match percent {
-        _ if percent <= 0.0 => "0 %".to_owned(),
-        _ if percent < 0.01 => "< 0.01 %".to_owned(),
-        _ if percent < 0.1 => format!("{percent:.2} %"),
-        _ if percent < 10.0 || (percent > 99.0 && percent < 100.0) => {
-            format!("{} %", trimmed(&format!("{percent:.1}")))
-        }
-        _ => format!("{percent:.0} %"),
-    }
-}
-
-fn trimmed(number: &str) -> &str {
-    number.strip_suffix(".0").unwrap_or(number)
-}
-
-/// A duration in a sentence: 18 s, 2.1 s, 15 min.
-pub(crate) fn about(nanos: i64) -> String {
-    let shown = show_duration(nanos);
-    let shown = shown.strip_suffix(" 0 s").or(shown.strip_suffix(" 0 min")).unwrap_or(&shown);
-    shown.replace(".0 ", " ")
-}
-
 /// `398 of 412`.
 pub(crate) fn of(share: &ShareV1) -> String {
     format!("{} of {}", count(share.count), count(share.total))
@@ -118,15 +81,6 @@ pub(crate) fn of(share: &ShareV1) -> String {
 /// `1 row`, `2 rows`.
 pub(crate) fn plural(number: usize, one: &str, many: &str) -> String {
     format!("{} {}", count(number as f64), if number == 1 { one } else { many })
-}
-
-/// The time of day: seconds, and milliseconds where there are any.
-pub(crate) fn clock(time: UnixNanos) -> String {
-    let time = time.to_datetime();
-    if time.nanosecond() == 0 {
-        return time.format("%H:%M:%S").to_string();
-    }
-    time.format("%H:%M:%S%.3f").to_string()
 }
 
 /// The time of day with milliseconds, always: for columns.
@@ -184,17 +138,6 @@ mod tests {
         assert_eq!(cut("checkout", 5, "…"), "chec…");
         assert_eq!(cut("大大大大", 5, "…"), "大大…");
         assert_eq!(width(&padded("大", 4)), 4);
-    }
-
-    #[test]
-    fn numbers_read_as_people_write_them() {
-        let counts = [0.0, 999.0, 9830.0, 1_234_567.0].map(count);
-        assert_eq!(counts, ["0", "999", "9,830", "1,234,567"]);
-        let percents = [0.0, 0.000_01, 0.000_3, 0.001, 0.042, 0.5, 0.999, 1.0].map(percent);
-        assert_eq!(
-            percents,
-            ["0 %", "< 0.01 %", "0.03 %", "0.1 %", "4.2 %", "50 %", "99.9 %", "100 %"]
-        );
     }
 
     #[test]

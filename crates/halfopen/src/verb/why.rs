@@ -6,7 +6,7 @@ use halfopen_model::time::TimeError;
 use halfopen_serve::desk::{MetricAsk, WhyAsk, WhyBaseline};
 
 use crate::cli::{SourceArgs, WindowArgs};
-use crate::show::{causes, measure, suspects};
+use crate::show::{causes, chain, measure, suspects};
 use crate::source::Source;
 use crate::{Failure, Outcome, Session};
 
@@ -72,6 +72,11 @@ pub struct WhyArgs {
     #[arg(long)]
     pub all: bool,
 
+    /// Show one hop of the chain: its evidence, the query that counts it again, and what would
+    /// refute it (0 is the symptom)
+    #[arg(long, value_name = "N", conflicts_with = "all")]
+    pub hop: Option<usize>,
+
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -88,14 +93,14 @@ pub(crate) async fn run(args: WhyArgs, session: &mut Session) -> Result<Outcome,
     let service = args.of_service.or(args.service);
     if let Some(metric) = args.metric {
         let ask = MetricAsk { metric, total: args.total, service, window, baseline };
-        return of_metric(&source, ask, args.all, session).await;
+        return of_metric(&source, ask, args.all, args.hop, session).await;
     }
     let scope = Scope { service, operation: args.of_operation.or(args.operation) };
     let answer = source.why(WhyAsk { scope, window, baseline, slow }).await?;
-    if session.terminal.is_json() {
-        session.terminal.json(&answer)?;
-    } else {
-        causes::show(&mut session.terminal, &answer, args.all)?;
+    match args.hop {
+        _ if session.terminal.is_json() => session.terminal.json(&answer)?,
+        Some(hop) => chain::one(&mut session.terminal, &answer.chain, hop)?,
+        None => causes::show(&mut session.terminal, &answer, args.all)?,
     }
     // Silence is no success: a service that sent nothing is not clean.
     let found = answer.suspects.as_ref().is_some_and(|s| s.list.iter().any(suspects::is_suspect));
@@ -108,6 +113,7 @@ async fn of_metric(
     source: &Source,
     ask: MetricAsk,
     all: bool,
+    hop: Option<usize>,
     session: &mut Session,
 ) -> Result<Outcome, Failure> {
     if ask.total.is_none() && ask.service.is_none() {
@@ -115,9 +121,10 @@ async fn of_metric(
             .hint("add --total NAME (counts all, failing or not), or name the service"));
     }
     let answer = source.why_metric(ask).await?;
-    match session.terminal.is_json() {
-        true => session.terminal.json(&answer)?,
-        false => measure::show(&mut session.terminal, &answer, all)?,
+    match hop {
+        _ if session.terminal.is_json() => session.terminal.json(&answer)?,
+        Some(hop) => chain::one(&mut session.terminal, &answer.chain, hop)?,
+        None => measure::show(&mut session.terminal, &answer, all)?,
     }
     Ok(if answer.verdict == "healthy" { Outcome::Clean } else { Outcome::Notable })
 }

@@ -1,9 +1,6 @@
 use std::time::Duration;
 
-use halfopen_model::answer::{
-    AfterChange, BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Scope, Share,
-    Strength, Verdict, WhyAnswer,
-};
+use halfopen_model::answer::{AfterChange, BaselineKind, Call, Cause, Chain, Condition, ConditionPart, Contrast, Scope, Share, Strength, Verdict, WhyAnswer};
 use halfopen_model::{TimeRange, UnixNanos};
 
 use super::*;
@@ -63,6 +60,7 @@ fn answer() -> WhyAnswer {
         example: None,
         healthy_twin: None,
         evidence: Vec::new(),
+        path: Vec::new(),
     };
     let scope = Scope { service: Some("gateway".into()), operation: Some("POST /checkout".into()) };
     WhyAnswer {
@@ -82,6 +80,8 @@ fn answer() -> WhyAnswer {
         spans: 1_000,
         also_failing: Vec::new(),
         next: Vec::new(),
+        symptom: None,
+        chain: Chain::default(),
     }
 }
 
