@@ -15,8 +15,8 @@ mod suspected;
 use std::collections::BTreeMap;
 
 use halfopen_model::answer::{
-    Chain, ChainOf, Confidence, Contrast, Hop, HopKind, MetricAnswer, Refutation, RuledOut, SlowRule, Strength,
-    Verdict, WhyAnswer,
+    Chain, ChainOf, Confidence, Contrast, Hop, HopKind, MetricAnswer, Refutation, RuledOut,
+    SlowRule, Strength, Verdict, WhyAnswer,
 };
 use halfopen_model::figure::{show_about, show_clock, show_percent, show_share};
 use halfopen_model::shell::quoted;
@@ -111,7 +111,8 @@ fn ruled_out(answer: &WhyAnswer) -> Vec<RuledOut> {
 /// Which requests fail, since when.
 fn symptom(answer: &WhyAnswer) -> Hop {
     let before = answer.before;
-    let was = before.map_or(String::new(), |share| format!(", was {}", show_percent(share.ratio())));
+    let was =
+        before.map_or(String::new(), |share| format!(", was {}", show_percent(share.ratio())));
     let since = answer.onset.map_or(String::new(), |onset| {
         format!(" since {} ±{}", show_clock(onset.at), show_about(onset.within_ns))
     });
@@ -237,7 +238,9 @@ fn of_both(answer: &WhyAnswer, contrast: &Contrast) -> String {
     let words = words(answer);
     let healthy = match contrast.healthy.count {
         none if none <= 0.0 => show_share(contrast.healthy),
-        _ => format!("{} ({})", show_share(contrast.healthy), show_percent(contrast.healthy.ratio())),
+        _ => {
+            format!("{} ({})", show_share(contrast.healthy), show_percent(contrast.healthy.ratio()))
+        }
     };
     let failing = show_share(contrast.failing);
     format!("{failing} {} · {healthy} {}", words.failing, words.healthy)

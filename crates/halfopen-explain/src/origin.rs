@@ -94,11 +94,13 @@ pub(crate) fn find(
     for step in steps.iter().skip(1) {
         leave_out_later(spans, forest, &children, *step, slot);
     }
-    let peer_of = |row: usize| peer(spans, &children, row);
-    let site_of = |row: &usize| [spans.service[*row], peer_of(*row), spans.name[*row]];
-    let above = steps[..steps.len() - 1].iter().map(site_of);
-    let calls = above.filter(|site| site[1] != NONE).collect();
-    let peer = peer_of(at);
+    let calls = steps.windows(2).filter_map(|pair| {
+        let (row, callee) = (pair[0], spans.service[pair[1]]);
+        let is_call = forest.parent[pair[1]] == row as u32 && callee != spans.service[row];
+        (is_call && callee != NONE).then(|| [spans.service[row], callee, spans.name[row]])
+    });
+    let calls = calls.collect();
+    let peer = peer(spans, &children, at);
     let mut path: Vec<u32> =
         forest.up(at).take_while(|row| *row != anchor).map(|row| spans.service[row]).collect();
     path.extend([spans.service[anchor], peer]);

@@ -240,8 +240,11 @@ impl Frame {
         )
     }
 
-    /// The topmost entry span of each trace of which `holds`; `of` narrows the spans first.
-    pub(crate) fn topmost(&self, holds: &str, of: &str) -> String {
+    /// The topmost entry span of each trace (of the service that is asked for) of which `holds`.
+    pub(crate) fn topmost(&self, holds: &str) -> String {
+        let asked = self.asked.as_deref();
+        let of = asked.map(|service| format!(" where {}", equals("service", service)));
+        let of = of.unwrap_or_default();
         format!(
             "select * from (select *, {} as operation, \
              row_number() over (partition by trace_id order by \
@@ -254,8 +257,6 @@ impl Frame {
 
     /// The spans of the question, and its requests.
     pub(crate) fn tables(&self) -> String {
-        let asked =
-            self.asked.as_deref().map(|service| format!(" where {}", equals("service", service)));
         let operations: Vec<String> = self.operations.iter().map(|name| text(name)).collect();
         let operations = match operations.as_slice() {
             [] => String::new(),
@@ -276,7 +277,7 @@ impl Frame {
         format!(
             "with {}, requests as (select trace_id, start_time, failed{weight} from ({}))",
             self.seen(),
-            self.topmost(&holds, &asked.unwrap_or_default()),
+            self.topmost(&holds),
         )
     }
 

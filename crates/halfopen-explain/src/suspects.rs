@@ -44,6 +44,7 @@ use log_statement::Statements;
 use presence::Presence;
 use resources::Resources;
 use sql::Sql;
+pub(crate) use templates::STATEMENTS_MAX;
 use timing::Timing;
 use ways::Ways;
 
@@ -178,7 +179,14 @@ impl Measured {
             suspect.path = self.ways.path(suspect, &self.units, &teller);
         }
         let symptom = self.ways.symptom(&self.units, &teller);
-        Suspects { now: eras.now, before: eras.before, list, compared: self.services, symptom }
+        Suspects {
+            now: eras.now,
+            before: eras.before,
+            list,
+            compared: self.services,
+            unread_lines: self.statements.templates.unread,
+            symptom,
+        }
     }
 }
 

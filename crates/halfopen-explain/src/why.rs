@@ -202,6 +202,16 @@ impl WhyQuestion {
     }
 }
 
+/// Tells of log lines that suspects did not look at.
+pub fn unread_statements(suspects: &Suspects) -> Option<Gap> {
+    let lines = suspects.unread_lines;
+    let text = format!(
+        "{lines} log lines were not compared: there are more than {} different statements",
+        suspects::STATEMENTS_MAX
+    );
+    (lines > 0).then_some(Gap::Other(text))
+}
+
 /// The time before a window that [`suspects`] compares it with.
 pub fn time_before(window: TimeRange) -> TimeRange {
     suspects::time_before(window)

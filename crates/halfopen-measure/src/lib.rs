@@ -23,7 +23,8 @@ mod tests;
 
 use arrow::array::RecordBatch;
 use halfopen_model::answer::{
-    Chain, ConditionPart, Gap, Measured, MetricAnswer, MetricCause, MetricPlace, Share, Strength, Verdict,
+    Chain, ConditionPart, Gap, Measured, MetricAnswer, MetricCause, MetricPlace, Share, Strength,
+    Verdict,
 };
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{Table as EvidenceTable, TimeRange};

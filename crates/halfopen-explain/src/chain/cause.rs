@@ -14,7 +14,8 @@ pub(super) fn hops(answer: &WhyAnswer, cause: &Cause) -> Vec<Hop> {
     hops.extend(cause.path.iter().map(|one| call(answer, one)));
     hops.extend(cause.call.as_ref().map(|call| origin(answer, cause, call)));
     let conditions = cause.conditions.iter().zip(of_kind(cause, "attribute"));
-    let told = conditions.map(|(condition, evidence)| self::condition(answer, cause, condition, evidence));
+    let told =
+        conditions.map(|(condition, evidence)| self::condition(answer, cause, condition, evidence));
     hops.extend(told);
     if cause.call.is_none() && cause.conditions.is_empty() {
         hops.push(super::unknown(answer));
@@ -79,12 +80,7 @@ fn origin(answer: &WhyAnswer, cause: &Cause, call: &Call) -> Hop {
 }
 
 /// Only requests with these values fail there.
-fn condition(
-    answer: &WhyAnswer,
-    cause: &Cause,
-    condition: &Condition,
-    evidence: &Evidence,
-) -> Hop {
+fn condition(answer: &WhyAnswer, cause: &Cause, condition: &Condition, evidence: &Evidence) -> Hop {
     let words = words(answer);
     let call = if condition.implied_by_call { ", as in every request with this call" } else { "" };
     let mut notes = Vec::new();

@@ -89,12 +89,7 @@ fn named(verdict: &ChangeVerdict) -> Option<&NamedChange> {
 }
 
 /// A change near the onset. `can_do`: its diff does what happens, too.
-fn after(
-    answer: &WhyAnswer,
-    after: &AfterChange,
-    split: Option<&Evidence>,
-    can_do: bool,
-) -> Hop {
+fn after(answer: &WhyAnswer, after: &AfterChange, split: Option<&Evidence>, can_do: bool) -> Hop {
     let what = match (&after.service, &after.version) {
         (Some(service), Some(version)) => format!("{} {service} {version}", after.kind),
         _ => format!("{}: {}", after.kind, after.title),
@@ -109,9 +104,8 @@ fn after(
         (_, late) => format!(" ({} after the onset)", show_about(late.saturating_neg())),
     };
     let of_value = after.split.iter().take(SPLIT_MAX);
-    let values = of_value.map(|one| {
-        format!("{}: {} {}", one.value, show_share(one.failing), words(answer).failed)
-    });
+    let values = of_value
+        .map(|one| format!("{}: {} {}", one.value, show_share(one.failing), words(answer).failed));
     let contrast = split.map(|one| Contrast { failing: one.failing, healthy: one.healthy });
     let compared = contrast.filter(|contrast| contrast.healthy.total > 0.0);
     let confidence = match compared {

@@ -89,7 +89,7 @@ fn way(suspect: &Suspect) -> Option<String> {
     let told = suspect.path.iter().all(|call| call.score > 0.0);
     let last = |call: &Deviation| call.subject.split(" → ").last().map(str::to_owned);
     let mut names = vec![subject(first).to_owned()];
-    names.extend(rest.iter().filter_map(|call| last(call)));
+    names.extend(rest.iter().filter_map(last));
     (!told).then(|| format!("reached by {}", names.join(" → ")))
 }
 
@@ -153,7 +153,10 @@ fn origin(answer: &WhyAnswer, suspect: &Suspect) -> Hop {
         },
         refuted_by: Refutation {
             check: format!("{} --baseline FROM..TO of another quiet time", ask(answer)),
-            result: format!("{} stands out there no more, or others stand out as far", suspect.service),
+            result: format!(
+                "{} stands out there no more, or others stand out as far",
+                suspect.service
+            ),
         },
     }
 }

@@ -94,7 +94,7 @@ impl Sql {
         operation: &str,
         beyond_ns: Option<i64>,
     ) -> String {
-        let requests = self.frame.topmost(&self.frame.window_and_baseline(), "");
+        let requests = self.frame.topmost(&self.frame.window_and_baseline());
         let requests = format!(
             "topmost as ({requests}), times as (select t.trace_id, u.is_now, t.duration_ns as \
              nanos from topmost t join units u on u.trace_id = t.trace_id where {} and \
@@ -231,9 +231,7 @@ impl Sql {
     /// Lines that name no span that is there, by slices of time.
     fn statement_in_time(&self, service: &str, form: &str) -> String {
         let slice = format!("cast(time as bigint) / {SLICE_NS}");
-        let in_era = |era: &TimeRange| {
-            format!("began >= {} and began < {}", era.from.0, era.to.0)
-        };
+        let in_era = |era: &TimeRange| format!("began >= {} and began < {}", era.from.0, era.to.0);
         let (now, before) = (in_era(&self.eras.now), in_era(&self.eras.before));
         format!(
             "with {}, lines as (select {slice} as slice, \
@@ -289,7 +287,11 @@ fn pattern(statement: &str) -> String {
     let mut form = String::from("(?s)^");
     for (place, word) in words.iter().enumerate() {
         let apart = place > 0 && word != ".*" && words[place - 1] != ".*";
-        form.push_str(if apart || place == 0 && word != ".*" { "[\\s=,()\\[\\]{}：]*" } else { "" });
+        form.push_str(if apart || place == 0 && word != ".*" {
+            "[\\s=,()\\[\\]{}：]*"
+        } else {
+            ""
+        });
         form.push_str(word);
     }
     form

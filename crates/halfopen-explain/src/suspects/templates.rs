@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use crate::intern::{FoldMap, Words};
 
 /// More statements than this are not told apart: whatever else comes is one statement.
-pub(super) const STATEMENTS_MAX: usize = 5_000;
+pub(crate) const STATEMENTS_MAX: usize = 5_000;
 
 /// So much of a line is read; statements differ at their begin.
 const LINE_BYTES_MAX: usize = 400;

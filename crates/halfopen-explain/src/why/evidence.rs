@@ -91,7 +91,8 @@ impl Teller<'_, '_> {
             healthy: share(&cohorts.healthy),
             strength: Strength::Strong,
             refs: example.map(EvidenceRef::Trace).into_iter().collect(),
-            query: self.query(|frame| frame.failing_in(&group, std::slice::from_ref(&call))),
+            query: (self.frame.has_queries())
+                .then(|| self.frame.failing_in(&group, std::slice::from_ref(&call))),
         }
     }
 

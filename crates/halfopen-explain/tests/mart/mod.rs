@@ -1,6 +1,8 @@
 //! A made-up system whose telemetry never says ERROR: spans, lines and points of two times, with
 //! or without something that is wrong in the second. Everything comes from the seed.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use std::sync::Arc;
 
 use arrow::array::{
@@ -81,7 +83,8 @@ impl Mart {
         Mart { seed, requests, wrong: Box::new(wrong), points: Vec::new(), linked_logs: true }
     }
 
-    pub(crate) fn find(&self) -> Suspects {
+    /// Spans of both times, lines and points.
+    pub(crate) fn rows(&self) -> (Vec<Span>, RecordBatch, RecordBatch) {
         let mut told = Told::default();
         let mut dice = Dice(self.seed);
         for (era, requests) in self.requests.iter().enumerate() {
@@ -95,15 +98,25 @@ impl Mart {
                 told.request(&plan, &mut dice, at);
             }
         }
+        (told.spans, logs(&told.lines, self.linked_logs), points(&self.points))
+    }
+
+    pub(crate) fn find(&self) -> Suspects {
+        self.find_in(self.rows().0)
+    }
+
+    /// The same with other spans.
+    pub(crate) fn find_in(&self, spans: Vec<Span>) -> Suspects {
+        let (_, logs, points) = self.rows();
         let before = range(0);
         let split = BEGIN_NS + ERA_NS;
         let (old, new): (Vec<Span>, Vec<Span>) =
-            told.spans.into_iter().partition(|span| span.start < split);
+            spans.into_iter().partition(|span| span.start < split);
         let evidence = WhyEvidence {
             spans: batches(&new, 500),
             baseline_spans: batches(&old, 500),
-            logs: vec![logs(&told.lines, self.linked_logs)],
-            points: vec![points(&self.points)],
+            logs: vec![logs],
+            points: vec![points],
             ..WhyEvidence::default()
         };
         let window = range(1);

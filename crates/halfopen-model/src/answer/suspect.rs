@@ -14,6 +14,8 @@ pub struct Suspects {
     pub list: Vec<Suspect>,
     /// Services that were compared.
     pub compared: usize,
+    /// Lines of logs that were not compared: there were more statements than are told apart.
+    pub unread_lines: u64,
     /// Requests that take longer than before, where any do.
     pub symptom: Option<Deviation>,
 }

@@ -87,6 +87,7 @@ impl<S: ReadEvidence> Desk<S> {
         }
         answer.change = self.judged_changes(window, &evidence.changes, &mut gaps).await?;
         answer.gaps.extend(gaps);
+        answer.gaps.extend(answer.suspects.as_ref().and_then(why::unread_statements));
         chain::of_requests(&mut answer);
         Ok(answer)
     }

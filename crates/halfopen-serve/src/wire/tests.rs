@@ -7,7 +7,11 @@ use arrow::array::{
 };
 use arrow::datatypes::Int32Type;
 use expect_test::expect_file;
-use halfopen_model::answer::{BaselineKind, Call, Cause, Chain, ChainOf, Condition, ConditionPart, Confidence, Contrast, Deviation, Evidence, EvidenceRef, Gap, Hop, HopKind, Onset, Refutation, RuledOut, Scope, Share, Strength, Suspect, Suspects, Verdict, WhyAnswer};
+use halfopen_model::answer::{
+    BaselineKind, Call, Cause, Chain, ChainOf, Condition, ConditionPart, Confidence, Contrast,
+    Deviation, Evidence, EvidenceRef, Gap, Hop, HopKind, Onset, Refutation, RuledOut, Scope, Share,
+    Strength, Suspect, Suspects, Verdict, WhyAnswer,
+};
 use halfopen_model::attribute::AttributeValue;
 use halfopen_model::schema::value_fields;
 use halfopen_model::{SpanId, TimeRange, TraceId, UnixNanos};
@@ -135,6 +139,7 @@ fn suspects(window: TimeRange, trace_id: TraceId) -> Suspects {
             explains: vec!["gateway".into()],
         }],
         compared: 9,
+        unread_lines: 0,
         symptom: None,
     }
 }

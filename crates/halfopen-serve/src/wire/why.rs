@@ -7,7 +7,8 @@ use halfopen_model::answer::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChainV1, ChangeVerdictV1, GapV1, ShareV1, SpanIdV1, SuspectsV1, TimeRangeV1, TimeV1, TraceIdV1, Version,
+    ChainV1, ChangeVerdictV1, GapV1, ShareV1, SpanIdV1, SuspectsV1, TimeRangeV1, TimeV1, TraceIdV1,
+    Version,
 };
 
 /// The answer of `why`.

@@ -14,11 +14,14 @@ mod guard;
 mod hostile;
 mod http;
 mod life;
+#[path = "../../../halfopen-explain/tests/mart/mod.rs"]
+mod mart;
 mod refusal;
 mod sdk;
 #[path = "../../../halfopen-explain/tests/shop/mod.rs"]
 mod shop;
 mod slow;
+mod suspects_sql;
 mod tls;
 mod values;
 mod why_sql;

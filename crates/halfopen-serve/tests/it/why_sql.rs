@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::{Float64Type, Int64Type};
+use arrow::array::{Array, AsArray, MapArray, RecordBatch, new_empty_array};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use halfopen_model::answer::{
     ChainOf, Evidence, HopKind, Scope, Share, SlowRule, Verdict, WhyAnswer,
 };
+use halfopen_model::batch::conform;
 use halfopen_model::request::failed_sql;
+use halfopen_model::schema::{ATTRIBUTES, schema};
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{Batch, Fingerprint, Table, TimeRange, WriteEvidence as _};
 use halfopen_serve::desk::{Desk, DeskSettings, WhyAsk, WhyBaseline};
@@ -46,12 +49,32 @@ impl Office {
         Office { desk, store, _folder: folder }
     }
 
+    /// Writes rows of another table; columns that are not given are empty.
+    pub(crate) async fn write(&self, table: Table, rows: &RecordBatch) {
+        let schema = schema(table);
+        let field = schema.field_with_name(ATTRIBUTES).expect("every table of telemetry has it");
+        let DataType::Map(entries, _) = field.data_type() else { panic!("attributes are a map") };
+        let lengths = std::iter::repeat_n(0, rows.num_rows());
+        let none = new_empty_array(entries.data_type()).as_struct().clone();
+        let offsets = OffsetBuffer::from_lengths(lengths);
+        let map = MapArray::new(Arc::clone(entries), offsets, none, None, false);
+        let names = rows.schema();
+        let given = names.fields().iter().map(|field| field.name().as_str());
+        let given = given.zip(rows.columns().iter().cloned());
+        let columns = given.chain([(ATTRIBUTES, Arc::new(map) as Arc<dyn Array>)]);
+        let rows = RecordBatch::try_from_iter(columns).expect("columns of one length");
+        let rows = conform(&rows, &schema).expect("rows that fit");
+        let fingerprints = (1_000_000..).take(rows.num_rows()).collect();
+        let batch = Batch { table, rows, fingerprints };
+        self.store.write(vec![batch]).await.expect("the rows fit");
+    }
+
     pub(crate) async fn close(self) {
         self.store.close(Duration::from_secs(20)).await;
     }
 
     /// The numbers of the only row.
-    async fn numbers(&self, sql: &str) -> Vec<f64> {
+    pub(crate) async fn numbers(&self, sql: &str) -> Vec<f64> {
         let answer = self.desk.query(sql, None).await.unwrap_or_else(|e| panic!("{e:?}\n{sql}"));
         let rows: usize = answer.batches.iter().map(|batch| batch.num_rows()).sum();
         assert_eq!(rows, 1, "{sql}");

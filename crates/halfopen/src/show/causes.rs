@@ -4,10 +4,10 @@ use halfopen_serve::wire::{
     AfterV1, CallV1, CauseV1, ConditionV1, ContrastV1, OnsetV1, PartV1, ScopeV1, SlowV1, WhyV1,
 };
 
-use super::{chain, suspects};
 use super::text::{
     about, clean, clock, closing, count, date, of, padded, percent, plural, short, width,
 };
+use super::{chain, suspects};
 use crate::Failure;
 use crate::terminal::{COMMAND, FAILED, FAINT, STRONG, Terminal};
 

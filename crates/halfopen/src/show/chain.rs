@@ -54,9 +54,8 @@ fn hop(terminal: &mut Terminal, number: usize, hop: &HopV1, all: bool) -> Result
     let (statement, numbers) = (clean(&hop.statement), clean(&hop.numbers));
     let together = width(&statement) + 2 + width(&numbers) + INDENT <= terminal.width();
     if together && !numbers.is_empty() {
-        terminal.line(format_args!(
-            "{head}{strong}{statement}{strong:#}  {FAINT}{numbers}{FAINT:#}"
-        ))?;
+        terminal
+            .line(format_args!("{head}{strong}{statement}{strong:#}  {FAINT}{numbers}{FAINT:#}"))?;
     } else {
         block(terminal, &head, &statement, strong)?;
         if !numbers.is_empty() {

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use halfopen_model::answer::{AfterChange, BaselineKind, Call, Cause, Chain, Condition, ConditionPart, Contrast, Scope, Share, Strength, Verdict, WhyAnswer};
+use halfopen_model::answer::{
+    AfterChange, BaselineKind, Call, Cause, Chain, Condition, ConditionPart, Contrast, Scope,
+    Share, Strength, Verdict, WhyAnswer,
+};
 use halfopen_model::{TimeRange, UnixNanos};
 
 use super::*;
