@@ -35,9 +35,10 @@ struct Figure {
 
 type Bench = fn() -> Result<Vec<Figure>, String>;
 
-const BENCHES: [(&str, Bench); 13] = [
+const BENCHES: [(&str, Bench); 14] = [
     ("decode", decode::decode),
     ("grpc", server::throughput),
+    ("guarded", server::guarded),
     ("latency", server::latency),
     ("start", server::start),
     ("memory", server::memory),

@@ -4,6 +4,7 @@ use bytes::{Buf, BufMut, Bytes};
 use http::uri::PathAndQuery;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
@@ -50,6 +51,8 @@ impl Decoder for Raw {
 /// One connection.
 pub(super) struct Sender {
     grpc: Grpc<Channel>,
+    /// Shown with each export.
+    token: Option<MetadataValue<Ascii>>,
 }
 
 impl Sender {
@@ -58,13 +61,23 @@ impl Sender {
         let endpoint = Endpoint::from_shared(format!("http://{address}"));
         let endpoint = endpoint.map_err(|error| error.to_string())?;
         let channel = endpoint.connect().await.map_err(|error| error.to_string())?;
-        Ok(Sender { grpc: Grpc::new(channel) })
+        Ok(Sender { grpc: Grpc::new(channel), token: None })
+    }
+
+    /// The same, with a token.
+    pub(super) fn bearing(self, token: &str) -> Result<Sender, String> {
+        let token = format!("Bearer {token}").parse().map_err(|_| "a token is text".to_owned())?;
+        Ok(Sender { token: Some(token), ..self })
     }
 
     /// Sends one export and waits for its acknowledgement.
     pub(super) async fn export(&mut self, body: Bytes) -> Result<(), Status> {
         self.grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
         let path = PathAndQuery::from_static(EXPORT);
-        self.grpc.unary(Request::new(body), path, Raw).await.map(|_| ())
+        let mut request = Request::new(body);
+        if let Some(token) = &self.token {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
+        self.grpc.unary(request, path, Raw).await.map(|_| ())
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use halfopen_ingest::sample;
+use halfopen_serve::{Scope, TokenEntry};
 use tonic::Code;
 
 use super::client::Sender;
@@ -20,6 +21,9 @@ const ATTRIBUTES: usize = 12;
 const CONNECTIONS: usize = 16;
 const THROUGHPUT_TIME: Duration = Duration::from_secs(10);
 const THROUGHPUT_TARGET: f64 = 100_000.0;
+const GUARDED_TIME: Duration = Duration::from_secs(5);
+const GUARDED_ROUNDS: usize = 5;
+const GUARDED_SHARE_MIN: f64 = 0.95;
 const EXPORTS_ALONE: usize = 1_000;
 /// A busy service: 25,600 spans per second. SDKs export when a batch is full.
 const EXPORT_PAUSE: Duration = Duration::from_millis(20);
@@ -40,8 +44,15 @@ struct Server {
 
 impl Server {
     fn start(folder: &Path) -> Result<Server, String> {
+        Server::start_with(folder, &[])
+    }
+
+    /// One that asks for a token, where there are entries of some.
+    fn start_with(folder: &Path, entries: &[String]) -> Result<Server, String> {
+        let binary = binary()?;
         let began = Instant::now();
-        let mut child = Command::new(binary()?)
+        let mut child = Command::new(binary)
+            .env("HALFOPEN_SERVE_TOKENS", entries.join(","))
             .args(["serve", "--json", "--otlp-grpc", "127.0.0.1:0"])
             .args(["--otlp-http", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data"])
             .arg(folder)
@@ -115,11 +126,19 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
 
 /// Spans acknowledged and refused by many senders until the time is over.
 async fn load(address: &str, time: Duration) -> Result<(u64, u64), String> {
+    load_with(address, time, &[]).await
+}
+
+/// The same, each connection with one of the tokens, if there are any.
+async fn load_with(address: &str, time: Duration, tokens: &[String]) -> Result<(u64, u64), String> {
     let (sent, refused) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let stop = Arc::new(AtomicBool::new(false));
     let mut senders = Vec::new();
     for connection in 0..CONNECTIONS {
         let mut sender = Sender::connect(address).await?;
+        if let Some(token) = tokens.get(connection % tokens.len().max(1)) {
+            sender = sender.bearing(token)?;
+        }
         let (sent, refused, stop) = (sent.clone(), refused.clone(), stop.clone());
         senders.push(async move {
             let mut number = 0_u64;
@@ -164,6 +183,46 @@ pub(super) fn throughput() -> Result<Vec<Figure>, String> {
         beside: format!(
             "sender on the same cores makes its payloads meanwhile; {} spans refused",
             thousands(refused as f64)
+        ),
+    }])
+}
+
+/// Spans per second of senders that bear tokens and have bounds of their own, by those of senders
+/// without; by turns, each with a new server.
+pub(super) fn guarded() -> Result<Vec<Figure>, String> {
+    let made = (0..CONNECTIONS).map(|sender| {
+        let (token, entry) = TokenEntry::generate(&format!("sender-{sender}"), &[Scope::Write])?;
+        Ok((token, entry.to_string()))
+    });
+    let (tokens, entries): (Vec<String>, Vec<String>) =
+        made.collect::<Result<Vec<_>, String>>()?.into_iter().unzip();
+    let runtime = runtime()?;
+    let rate = |tokens: &[String], entries: &[String]| {
+        let folder = folder()?;
+        let server = Server::start_with(&folder.path().join("data"), entries)?;
+        let loading = load_with(&server.grpc, GUARDED_TIME, tokens);
+        let (sent, refused) = runtime.block_on(loading)?;
+        server.stop()?;
+        Ok::<_, String>((sent as f64 / GUARDED_TIME.as_secs_f64(), refused))
+    };
+    let (mut open, mut guarded, mut refusals) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..GUARDED_ROUNDS {
+        open.push(rate(&[], &[])?.0);
+        let (spans, refused) = rate(&tokens, &entries)?;
+        guarded.push(spans);
+        refusals += refused;
+    }
+    let shares = guarded.iter().zip(&open).map(|(guarded, open)| guarded / open).collect();
+    let share = median(shares);
+    Ok(vec![Figure {
+        what: format!("ingest with {CONNECTIONS} tokens and bounds of each sender"),
+        measured: format!("{:.0} % of the rate without", share * 1e2),
+        target: format!(">= {:.0} %", GUARDED_SHARE_MIN * 1e2),
+        reached: share >= GUARDED_SHARE_MIN,
+        beside: format!(
+            "{} and {} spans/s, medians of {GUARDED_ROUNDS}; {refusals} spans refused",
+            thousands(median(guarded)),
+            thousands(median(open))
         ),
     }])
 }

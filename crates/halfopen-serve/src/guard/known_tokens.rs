@@ -129,7 +129,7 @@ mod tests {
         let ((ci, ci_entry), (old, old_entry), (new, new_entry)) =
             (token("ci"), token("app"), token("app"));
         put(&file, &format!("# of the application\n\n  {old_entry}\n"), 1);
-        let known = KnownTokens::load(&[ci_entry.clone()], &file).expect("entries");
+        let known = KnownTokens::load(std::slice::from_ref(&ci_entry), &file).expect("entries");
         let lets_in = || {
             let now = known.now();
             [&ci, &old, &new].map(|token| now.bearer(token.as_bytes()).is_some())
