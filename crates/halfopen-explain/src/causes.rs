@@ -8,7 +8,7 @@ use crate::cohorts::Cohorts;
 use crate::difference::items::{CALLS, Items, Key, NAME};
 use crate::difference::{Coincidence, Comparison, Explanation, Question};
 use crate::intern::{FoldMap, NONE};
-use crate::origin::{self, Origin, Site};
+use crate::origin::{self, Family, Origin, Site};
 use crate::spans::{Kind, Spans};
 use crate::tree::Forest;
 
@@ -103,19 +103,20 @@ impl<'w, 'a> Workshop<'w, 'a> {
         let group_min = GROUP_MIN.max((total as f64 * GROUP_SHARE_MIN).ceil() as u64);
         let (mut drafts, mut coincidences) = (Vec::new(), Vec::new());
         let (mut rest, mut sites) = (Bits::new(self.cohorts.slots()), Vec::new());
-        for (site, slots) in origin::by_site(self.spans, self.origins) {
+        for Family { sites: calls, slots } in origin::families(self.spans, self.origins) {
             let group = Bits::of(self.cohorts.slots(), slots.iter().copied());
             if group.count() < group_min {
                 rest.add(&group);
             } else {
-                sites.push(site);
-                let place = Place { site: Some(site), ..Place::default() };
-                self.divide(place, group, &mut drafts, &mut coincidences);
+                let place = |site: &Site| Place { site: Some(*site), ..Place::default() };
+                let places = calls.iter().map(place).collect();
+                sites.extend(calls);
+                self.divide(places, group, &mut drafts, &mut coincidences);
             }
         }
         if rest.count() >= group_min {
             let place = Place { not_sites: sites, ..Place::default() };
-            self.divide(place, rest, &mut drafts, &mut coincidences);
+            self.divide(vec![place], rest, &mut drafts, &mut coincidences);
         }
         let mut drafts = merge(drafts);
         drafts.sort_by_key(|draft| std::cmp::Reverse(draft.group.count()));
@@ -128,17 +129,17 @@ impl<'w, 'a> Workshop<'w, 'a> {
     /// Explains a group, then what the explanation leaves.
     fn divide(
         &self,
-        mut place: Place,
+        mut places: Vec<Place>,
         group: Bits,
         drafts: &mut Vec<Draft>,
         coincidences: &mut Vec<Coincidence>,
     ) {
-        let site = place.site;
+        let sites: Vec<Site> = places.iter().filter_map(|place| place.site).collect();
+        let site = sites.first().copied();
         let rest_min = GROUP_MIN.max((group.count() as f64 * REST_SHARE_MIN).ceil() as u64);
-        let peers = site
-            .map_or_else(|| Bits::new(self.cohorts.slots()), |site| self.healthy_with_call(site));
+        let peers = self.healthy_with_calls(&sites);
         let path = self.path(&group);
-        let call_itself = self.call_itself(site);
+        let call_itself = self.call_itself(&sites);
         let ends = site.map_or([NONE; 2], |site| [site[0], site[1]]);
         let without_call = match site {
             Some(_) => self.cohorts.healthy.without(&peers),
@@ -173,20 +174,19 @@ impl<'w, 'a> Workshop<'w, 'a> {
             rest = rest.without(&covered);
             let next_g = explained.next_g;
             let site = site.or_else(|| self.main_site(&covered));
-            let (parts, places) = (best.parts.clone(), vec![place.clone()]);
+            let (parts, here) = (best.parts.clone(), places.clone());
             let explanation = Some(best);
-            drafts.push(Draft { site, group: covered, of, places, explanation, next_g });
-            place.without.push(parts);
+            drafts.push(Draft { site, group: covered, of, places: here, explanation, next_g });
+            places.iter_mut().for_each(|place| place.without.push(parts.clone()));
         }
         if rest.count() >= rest_min && site.is_some() {
             let of = rest.clone();
-            let places = vec![place];
             drafts.push(Draft { site, group: rest, of, places, explanation: None, next_g: 0.0 });
         }
     }
 
     /// Healthy requests that made the same call.
-    pub(crate) fn healthy_with_call(&self, site: Site) -> Bits {
+    fn healthy_with_call(&self, site: Site) -> Bits {
         let [service, peer, name] = site;
         let of = |key: Key| self.items.list.iter().find(|item| item.key == key);
         let Some(named) = of([service, self.name, name]) else {
@@ -195,6 +195,13 @@ impl<'w, 'a> Workshop<'w, 'a> {
         let made = named.set.and(&self.cohorts.healthy);
         // One name may stand for calls to several peers: `POST`.
         of([service, self.calls, peer]).map_or_else(|| made.clone(), |item| made.and(&item.set))
+    }
+
+    /// Healthy requests that made one of these calls.
+    pub(crate) fn healthy_with_calls(&self, sites: &[Site]) -> Bits {
+        let mut made = Bits::new(self.cohorts.slots());
+        sites.iter().for_each(|site| made.add(&self.healthy_with_call(*site)));
+        made
     }
 
     /// Whether a service is visited only by requests that make a call, given those that do not.
@@ -236,10 +243,12 @@ impl<'w, 'a> Workshop<'w, 'a> {
         counts.into_iter().filter(|(_, count)| *count >= half).map(|(service, _)| service).collect()
     }
 
-    /// Items that every request with this call has because of the call.
-    fn call_itself(&self, site: Option<Site>) -> Vec<Key> {
-        let Some([service, peer, name]) = site else { return Vec::new() };
-        vec![[service, self.name, name], [service, self.calls, peer]]
+    /// Items that every request with one of these calls has because of the call.
+    fn call_itself(&self, sites: &[Site]) -> Vec<Key> {
+        let of = |[service, peer, name]: &Site| {
+            [[*service, self.name, *name], [*service, self.calls, *peer]]
+        };
+        sites.iter().flat_map(of).collect()
     }
 
     /// The place in which more than half of these requests fail.

@@ -22,7 +22,7 @@ mod judge;
 mod list;
 
 use detect::{Detected, Facet, Visit};
-pub(crate) use judge::{Facts, Fitting, Judged, judge};
+pub(crate) use judge::{Facts, Fitting, Judged, SplitBy, judge};
 pub use list::{
     CHANGES_COLUMNS, CHANGES_SHOWN_MAX, ChangesEvidence, ChangesQuestion, FLAG_EVENT, list,
 };
@@ -38,6 +38,8 @@ pub(crate) struct Change {
     service: Option<String>,
     version: Option<String>,
     instance: Option<String>,
+    /// The hash of a configuration, where it is one that spans show.
+    config: Option<String>,
     title: String,
     at: i64,
 }
@@ -77,6 +79,7 @@ fn recorded(rows: &RecordBatch) -> Vec<Change> {
             service: text("service"),
             version: text("version"),
             instance: text("instance"),
+            config: None,
             title: text("title").unwrap_or_default(),
             at: cells.time("time", row)?.0,
         })
@@ -99,6 +102,7 @@ fn of_spans(spans: &Spans<'_>, seen: &Detected) -> Change {
         service: text(seen.service),
         version: text(seen.version),
         instance: text(seen.instance),
+        config: text(seen.to).filter(|_| seen.facet == Facet::Config),
         title,
         at: seen.at,
     }

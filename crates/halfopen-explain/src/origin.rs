@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::cohorts::Cohorts;
 use crate::intern::{FoldMap, NONE};
+use crate::reason;
 use crate::spans::{Kind, Spans, UNENDED};
 use crate::tree::Forest;
 
@@ -19,8 +20,14 @@ pub(crate) struct Origin {
     pub(crate) site: Site,
     /// Services from there up to the span that stands for the request, the peer included.
     pub(crate) path: Vec<u32>,
-    /// The failing calls to other services on the way there, from the top, without `site`.
+    /// The failing calls to other services on the way there, from the top, without `site`; with it
+    /// where its caller was kept waiting.
     pub(crate) calls: Vec<Site>,
+    /// Whether the time of the caller ran out there, before its callee ended.
+    pub(crate) ran_out: bool,
+    /// Where it waited then, if the callee is known: the deepest span that was under way, and had
+    /// been for most of that time.
+    pub(crate) held: Option<u32>,
 }
 
 /// Failed spans in requests that did not fail: by service and name, in how many requests.
@@ -87,27 +94,36 @@ pub(crate) fn find(
 ) -> Origin {
     let children = Children::of(forest, spans.trace[anchor] as usize);
     let (mut at, mut steps) = (anchor, vec![anchor]);
-    while let Some(child) = failing_child(spans, &children, swallowed, at) {
+    let deeper = |at| {
+        let failing = failing_child(spans, &children, swallowed, at);
+        failing.or_else(|| held(spans, &children, at, true))
+    };
+    while let Some(child) = deeper(at) {
         steps.push(child);
         at = child;
     }
     for step in steps.iter().skip(1) {
         leave_out_later(spans, forest, &children, *step, slot);
     }
-    let calls = steps.windows(2).filter_map(|pair| {
+    let (peer, held) = (peer(spans, &children, at), held(spans, &children, at, false));
+    let site = [spans.service[at], peer, spans.name[at]];
+    let mut way: Vec<usize> = forest.up(at).take_while(|row| *row != anchor).collect();
+    way.push(anchor);
+    way.reverse();
+    let calls = way.windows(2).filter_map(|pair| {
         let (row, callee) = (pair[0], spans.service[pair[1]]);
-        let is_call = forest.parent[pair[1]] == row as u32 && callee != spans.service[row];
-        (is_call && callee != NONE).then(|| [spans.service[row], callee, spans.name[row]])
+        let is_call = spans.failed[row] && callee != spans.service[row] && callee != NONE;
+        is_call.then(|| [spans.service[row], callee, spans.name[row]])
     });
-    let calls = calls.collect();
-    let peer = peer(spans, &children, at);
+    let calls = calls.chain(held.map(|_| site)).collect();
     let mut path: Vec<u32> =
         forest.up(at).take_while(|row| *row != anchor).map(|row| spans.service[row]).collect();
     path.extend([spans.service[anchor], peer]);
     path.retain(|service| *service != NONE);
     path.sort_unstable();
     path.dedup();
-    Origin { row: at as u32, site: [spans.service[at], peer, spans.name[at]], path, calls }
+    let ran_out = ran_out(spans, &children, at);
+    Origin { row: at as u32, site, path, calls, ran_out, held: held.map(|row| row as u32) }
 }
 
 /// The failing span below `row` that made it fail: reached directly or through inner spans of
@@ -166,6 +182,59 @@ fn gave_up(spans: &Spans<'_>, caller: usize, callee: usize) -> bool {
         && (spans.duration[callee] == UNENDED || spans.duration[callee] > spans.duration[caller])
 }
 
+/// Whether a span is a call that says that its time ran out, of which no callee ended before. A
+/// callee that still works has sent no span.
+fn ran_out(spans: &Spans<'_>, children: &Children, row: usize) -> bool {
+    let is_call = spans.kind[row] == Kind::Exit && spans.failed[row] && spans.lost.is_empty();
+    let mut callees = children.get(row).filter(|child| spans.service[*child] != spans.service[row]);
+    is_call
+        && callees.all(|callee| gave_up(spans, row, callee))
+        && reason::speaks_of_time(spans, row)
+}
+
+/// Where a caller was kept waiting until its time ran out: the deepest span that was under way
+/// then, and had been for most of that time; `failing` wants the first one that failed itself.
+/// Timeouts that are not in order end from the outside in, so the first to end is not the place
+/// in which time is lost.
+fn held(spans: &Spans<'_>, children: &Children, caller: usize, failing: bool) -> Option<usize> {
+    let callee = children.get(caller).find(|callee| gave_up(spans, caller, *callee))?;
+    if !ran_out(spans, children, caller) {
+        return None;
+    }
+    let waited = spans.duration[caller];
+    let (mut at, mut elapsed) = (callee, waited);
+    while let Some(child) = under_way(spans, children, at, elapsed, waited / 2) {
+        (at, elapsed) = child;
+        if failing && spans.failed[at] {
+            return Some(at);
+        }
+    }
+    (!failing).then_some(at)
+}
+
+/// The child of a span that was under way longest, and at least for so long, when `elapsed` had
+/// passed since the span began; and for how long. A callee begins with the call, as clocks of two
+/// hosts differ.
+fn under_way(
+    spans: &Spans<'_>,
+    children: &Children,
+    row: usize,
+    elapsed: i64,
+    at_least: i64,
+) -> Option<(usize, i64)> {
+    let since = |child: usize| {
+        let here = spans.service[child] == spans.service[row];
+        elapsed - if here { spans.start[child] - spans.start[row] } else { 0 }
+    };
+    let lasts = |child: usize, since: i64| {
+        spans.duration[child] == UNENDED || spans.duration[child] > since
+    };
+    let candidates = children.get(row).map(|child| (child, since(child)));
+    candidates
+        .filter(|(child, since)| *since >= at_least && lasts(*child, *since))
+        .max_by_key(|(child, since)| (*since, std::cmp::Reverse(*child)))
+}
+
 /// The service that the span called: the one that took the call, or the name that it gave it.
 fn peer(spans: &Spans<'_>, children: &Children, row: usize) -> u32 {
     let other = |child: &usize| spans.service[*child] != spans.service[row];
@@ -202,8 +271,37 @@ fn leave_out_later(
     }
 }
 
+/// Failing requests that fail in one place: in one call, or in several to one service that kept
+/// its callers waiting until their time ran out.
+pub(crate) struct Family {
+    /// The calls, those in which most fail first.
+    pub(crate) sites: Vec<Site>,
+    /// The requests, by slot.
+    pub(crate) slots: Vec<usize>,
+}
+
+/// Groups failing requests by the place in which they failed, the largest group first.
+pub(crate) fn families(spans: &Spans<'_>, origins: &[Origin]) -> Vec<Family> {
+    let mut families: Vec<(Option<u32>, Family)> = Vec::new();
+    for (site, slots) in by_site(spans, origins) {
+        let ran_out = slots.iter().filter(|slot| origins[**slot].ran_out).count();
+        let keeper = (site[1] != NONE && ran_out * 2 > slots.len()).then_some(site[1]);
+        let known = families.iter_mut().find(|(known, _)| keeper.is_some() && *known == keeper);
+        match known {
+            Some((_, family)) => {
+                family.sites.push(site);
+                family.slots.extend(slots);
+            }
+            None => families.push((keeper, Family { sites: vec![site], slots })),
+        }
+    }
+    let mut families: Vec<Family> = families.into_iter().map(|(_, family)| family).collect();
+    families.sort_by_key(|family| std::cmp::Reverse(family.slots.len()));
+    families
+}
+
 /// Groups slots of failing requests by the place in which they failed, the largest group first.
-pub(crate) fn by_site(spans: &Spans<'_>, origins: &[Origin]) -> Vec<(Site, Vec<usize>)> {
+fn by_site(spans: &Spans<'_>, origins: &[Origin]) -> Vec<(Site, Vec<usize>)> {
     let mut groups: BTreeMap<Site, Vec<usize>> = BTreeMap::new();
     for (slot, origin) in origins.iter().enumerate() {
         groups.entry(origin.site).or_default().push(slot);

@@ -125,16 +125,24 @@ pub(crate) fn of_all(spans: &Spans<'_>, rows: &[u32]) -> (String, Option<i64>) {
     durations.sort_unstable();
     let median = durations.get(durations.len() / 2).copied();
     let at = |share: usize| durations[durations.len() * share / 4];
-    let spoken = reason.to_ascii_lowercase();
-    let speaks_of_time = TIMEOUT_WORDS.iter().any(|word| spoken.contains(word));
     match median {
-        Some(median) if speaks_of_time && durations.len() >= TIGHT_COUNT_MIN => {
+        Some(median) if is_of_time(&reason) && durations.len() >= TIGHT_COUNT_MIN => {
             let tight = (at(3) - at(1)) as f64 <= TIGHT_SPREAD_MAX * median as f64;
             let text = format!("times out after {}", show_duration(median));
             (if tight { text } else { reason }, Some(median))
         }
         _ => (reason, median),
     }
+}
+
+/// Whether a span says that its time ran out.
+pub(crate) fn speaks_of_time(spans: &Spans<'_>, row: usize) -> bool {
+    is_of_time(&of_span(spans, row))
+}
+
+fn is_of_time(reason: &str) -> bool {
+    let spoken = reason.to_ascii_lowercase();
+    TIMEOUT_WORDS.iter().any(|word| spoken.contains(word))
 }
 
 /// The most frequent reason with numbers and ids folded; word for word where all who give it say

@@ -15,6 +15,10 @@ use halfopen_model::{SpanId, TraceId};
 use crate::intern::{FoldMap, NONE, Words};
 use halfopen_model::request;
 
+mod names;
+
+pub(crate) use names::{config_names, peer_names};
+
 /// Stands for the duration of a span that never ended.
 pub(crate) const UNENDED: i64 = i64::MIN;
 
@@ -91,15 +95,6 @@ const FACTS: &[(&str, Fact)] = &[
     ("scope.tailsampling.policy", Fact::TailSampled),
     ("span.tailsampling.composite_policy", Fact::TailSampled),
 ];
-
-/// The names of a peer, the one that goes before all others first.
-pub(crate) fn peer_names() -> impl Iterator<Item = &'static str> {
-    let of_rank = |wanted| {
-        let is_wanted = move |fact: &Fact| matches!(fact, Fact::Peer(rank) if *rank == wanted);
-        FACTS.iter().filter(move |(_, fact)| is_wanted(fact)).map(|(name, _)| *name)
-    };
-    (0..=PEER_BACKING).flat_map(of_rank)
-}
 
 /// One batch of the evidence.
 pub(crate) struct Part<'a> {

@@ -9,10 +9,11 @@ use halfopen_model::TimeRange;
 use halfopen_model::answer::ConditionPart;
 
 use crate::carriers::Limit;
+use crate::changes::SplitBy;
 use crate::difference::items::{CALLS, NAME};
 use crate::difference::names;
 use crate::slow::SlowCall;
-use crate::spans::peer_names;
+use crate::spans::{config_names, peer_names};
 use crate::why::EDGE_NS;
 use halfopen_model::request::failed_sql;
 
@@ -383,11 +384,18 @@ impl Frame {
         )
     }
 
-    /// Failing requests of a group among those that met one version (or instance) of a service
+    /// Failing requests of a group among those that met one value of what a service is split by
     /// inside a time, and the same for those that met another one. Requests that fail otherwise
     /// are left out.
     pub(crate) fn split(&self, group: &Group, split: &Split<'_>) -> String {
-        let value = if split.by_instance { INSTANCE } else { VERSION };
+        let value = match split.by {
+            SplitBy::Version => VERSION.to_owned(),
+            SplitBy::Instance => INSTANCE.to_owned(),
+            SplitBy::Config => {
+                let names: Vec<String> = config_names().map(attribute).collect();
+                format!("coalesce({})", names.join(", "))
+            }
+        };
         let is_new = format!("v.value = {}", text(split.value));
         let failing = format!("{} and {}", self.is_failing(), group.is_in());
         let since = within("r.start_time", &split.range);
@@ -407,10 +415,10 @@ impl Frame {
     }
 }
 
-/// A version, or an instance, of a service, and the others.
+/// A version, a configuration or an instance of a service, and the others.
 pub(crate) struct Split<'s> {
     pub(crate) service: &'s str,
     pub(crate) value: &'s str,
-    pub(crate) by_instance: bool,
+    pub(crate) by: SplitBy,
     pub(crate) range: TimeRange,
 }

@@ -52,13 +52,33 @@ pub(crate) struct Facts<'f, 'a> {
     pub(crate) path: &'f [u32],
 }
 
+/// What requests are split by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SplitBy {
+    /// The version of the service that they met.
+    Version,
+    /// Its configuration.
+    Config,
+    /// One of its instances.
+    Instance,
+}
+
+/// What a change splits requests by, and the value that came with it.
+fn split_by(change: &Change) -> (SplitBy, Option<&str>) {
+    match (&change.config, &change.instance) {
+        (Some(config), _) => (SplitBy::Config, Some(config)),
+        (None, Some(instance)) => (SplitBy::Instance, Some(instance)),
+        (None, None) => (SplitBy::Version, change.version.as_deref()),
+    }
+}
+
 /// A change that fits.
 pub(crate) struct Fitting {
     pub(crate) change: AfterChange,
     /// The value that came with it, where requests are split by it.
     pub(crate) new: Option<String>,
-    /// Whether the values are instances and no versions.
-    pub(crate) by_instance: bool,
+    /// What the values are of.
+    pub(crate) by: SplitBy,
     /// From here on requests are split.
     pub(crate) since: i64,
 }
@@ -234,8 +254,8 @@ fn after(facts: &Facts<'_, '_>, seen: &Seen) -> Fitting {
         before_onset_ns: facts.onset.map_or(0, |onset| onset.saturating_sub(change.at)),
         split,
     };
-    let by_instance = change.instance.is_some();
-    Fitting { change: after, new: seen.new.map(text), by_instance, since: since(facts, change) }
+    let (by, _) = split_by(change);
+    Fitting { change: after, new: seen.new.map(text), by, since: since(facts, change) }
 }
 
 /// From here on requests are split by a change: since the onset, where that is later, for what

@@ -108,8 +108,7 @@ impl Teller<'_, '_> {
         let mut range = self.frame.window;
         range.from = range.from.max(UnixNanos(fitting.since));
         range.to = UnixNanos(self.sides.until);
-        let by_instance = fitting.by_instance;
-        let split = Split { service, value: new, by_instance, range };
+        let split = Split { service, value: new, by: fitting.by, range };
         Some(Evidence {
             id: String::new(),
             kind: "version_split",

@@ -1,6 +1,6 @@
 //! Puts what was found into the answer: calls, conditions, changes, next commands.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use halfopen_model::TraceId;
 use halfopen_model::UnixNanos;
@@ -20,6 +20,7 @@ use crate::intern::NONE;
 use crate::origin::Site;
 use crate::reason;
 use crate::slow::{self, Limits};
+use crate::spans::Kind;
 use crate::sql::Frame;
 use crate::strength::{self, CallFacts};
 use halfopen_model::shell::quoted;
@@ -29,6 +30,9 @@ const SAME_AS_MAX: usize = 6;
 
 /// Commands that are offered.
 const NEXT_MAX: usize = 4;
+
+/// Where callers were kept waiting is told when it is known of so many.
+const HELD_MIN: usize = 3;
 
 /// Puts drafts into words.
 pub(super) struct Teller<'t, 'a> {
@@ -122,7 +126,8 @@ impl Teller<'_, '_> {
         fitting: Vec<Fitting>,
     ) -> Cause {
         let contrast = self.contrast(counted);
-        let call = draft.site.map(|site| self.call(site, &self.rows(draft)));
+        let failing = draft.site.map(|site| self.call(site, &self.rows(draft)));
+        let call = self.held(draft).or(failing);
         let condition = draft.explanation.as_ref().map(|e| self.condition(draft, counted, e));
         let strength = self.strength(draft, all, &contrast);
         let example = self.example(draft);
@@ -153,6 +158,40 @@ impl Teller<'_, '_> {
         let origins = draft.group.members().map(|slot| &self.workshop.origins[slot]);
         let here = |site: Site| draft.site.is_none_or(|wanted| wanted == site);
         origins.filter(|origin| here(origin.site)).map(|origin| origin.row).collect()
+    }
+
+    /// The place in which callers were kept waiting until their time ran out, where that is how
+    /// most of a draft fails: what they say of it only follows.
+    fn held(&self, draft: &Draft) -> Option<Call> {
+        let (spans, origins) = (self.workshop.spans, self.workshop.origins);
+        let of = |slot: usize| origins[slot].held.map(|row| (origins[slot].row, row as usize));
+        let held: Vec<(u32, usize)> = draft.group.members().filter_map(of).collect();
+        let ran_out = draft.group.members().filter(|slot| origins[*slot].ran_out).count();
+        if held.len() < HELD_MIN || ran_out as u64 * 2 <= draft.group.count() {
+            return None;
+        }
+        let mut places: BTreeMap<(u32, u32), Vec<(u32, usize)>> = BTreeMap::new();
+        for (caller, row) in held {
+            places.entry((spans.service[row], spans.name[row])).or_default().push((caller, row));
+        }
+        let largest = |rows: &Vec<(u32, usize)>| (rows.len(), std::cmp::Reverse(rows[0].1));
+        let rows = places.into_values().max_by_key(largest)?;
+        let (callers, first): (Vec<u32>, usize) =
+            (rows.iter().map(|row| row.0).collect(), rows[0].1);
+        let gave_up: BTreeSet<&str> =
+            callers.iter().map(|row| spans.words.text(spans.service[*row as usize])).collect();
+        let gave_up: Vec<&str> = gave_up.into_iter().collect();
+        let (_, duration_ns) = reason::of_all(spans, &callers);
+        let after = duration_ns.map_or(String::new(), |ns| format!(" after {}", show_duration(ns)));
+        let is_call = spans.kind[first] == Kind::Exit && spans.peer[first] != NONE;
+        Some(Call {
+            service: spans.words.text(spans.service[first]).to_owned(),
+            peer: is_call.then(|| spans.words.text(spans.peer[first]).to_owned()),
+            operation: anchor::operation(spans, first),
+            reason: format!("still under way when {} gave up{after}", gave_up.join(" and ")),
+            duration_ns,
+            example: spans.trace_id(first).map(|trace| (trace, spans.span_id(first))),
+        })
     }
 
     /// How many failing requests are of the draft, and how many healthy ones show its calls
@@ -224,10 +263,11 @@ impl Teller<'_, '_> {
     fn strength(&self, draft: &Draft, all: &[Draft], contrast: &Contrast) -> Strength {
         let workshop = self.workshop;
         let cohorts = workshop.cohorts;
-        let of_call = draft.site.map_or(Strength::Weak, |site| {
+        let of_call = draft.site.map_or(Strength::Weak, |_| {
             let others = all.iter().filter(|other| other.site != draft.site);
             let next = others.map(|other| cohorts.weigh(&other.group)).fold(0.0, f64::max);
-            let made = workshop.healthy_with_call(site).count() as f64;
+            let sites: Vec<Site> = self.sites(draft).collect();
+            let made = workshop.healthy_with_calls(&sites).count() as f64;
             let count = draft.group.count() as f64;
             let below = draft.group.members().any(|slot| {
                 let origin = &workshop.origins[slot];
@@ -271,7 +311,8 @@ impl Teller<'_, '_> {
     /// where there is one.
     fn twin(&self, example: &Request, draft: &Draft) -> Option<&Request> {
         let cohorts = self.workshop.cohorts;
-        let called = draft.site.map(|site| self.workshop.healthy_with_call(site));
+        let sites: Vec<Site> = self.sites(draft).collect();
+        let called = draft.site.map(|_| self.workshop.healthy_with_calls(&sites));
         let candidates = cohorts
             .healthy
             .members()

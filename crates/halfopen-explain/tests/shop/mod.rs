@@ -2,6 +2,7 @@
 //! from the seed.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod cascade;
 pub(crate) mod plans;
 pub(crate) mod rows;
 pub(crate) mod told;

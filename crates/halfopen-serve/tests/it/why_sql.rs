@@ -19,6 +19,7 @@ use halfopen_store::{Store, StoreConfig};
 use tempfile::TempDir;
 
 use crate::fixture::StillClock;
+use crate::shop::cascade;
 use crate::shop::plans::{self, vouchers};
 use crate::shop::rows::{Span, Value, batches};
 use crate::shop::{BEGIN_NS, Fault, Shop, WINDOW_S};
@@ -175,6 +176,14 @@ async fn slow_requests_count_as_sql_does() {
         let ask = WhyAsk { slow: Some(slow), ..window(&shop) };
         check(&shop.spans(), ask, &["error_origin", "attribute"]).await;
     }
+}
+
+/// Several calls to one service whose callers gave up are one cause.
+#[tokio::test]
+async fn callers_that_gave_up_count_as_sql_does() {
+    let shop = short(cascade::locked(1));
+    let kinds = ["error_origin", "attribute", "version_split"];
+    check(&cascade::spans(&shop), window(&shop), &kinds).await;
 }
 
 #[tokio::test]

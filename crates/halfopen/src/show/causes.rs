@@ -318,6 +318,7 @@ fn after(
 ) -> Result<(), Failure> {
     let what = match (&after.service, &after.version) {
         (Some(service), Some(version)) => format!("{} {service} {version}", after.kind),
+        (Some(service), None) => format!("{} {service}: {}", after.kind, after.title),
         _ => format!("{}: {}", after.kind, after.title),
     };
     let distance = match (onset, after.before_onset_ns) {

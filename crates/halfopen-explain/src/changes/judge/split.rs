@@ -1,17 +1,23 @@
-//! Requests split by the versions, or instances, of the services that changed.
+//! Requests split by the versions, configurations or instances of the services that changed.
 
 use std::collections::BTreeSet;
 
 use super::{
-    Change, Counts, Facts, SPLIT_MIN, SPLIT_P_MAX, SPLIT_RATIO_MIN, Seen, same_version, since,
+    Change, Counts, Facts, SPLIT_MIN, SPLIT_P_MAX, SPLIT_RATIO_MIN, Seen, SplitBy, same_version,
+    since, split_by,
 };
 use crate::difference::significance::Sides;
 use crate::intern::{FoldMap, NONE};
 
-/// Versions and instances of changed services, by request.
+/// (value, request) pairs by service.
+type Pairs = FoldMap<u32, Vec<(u32, u32)>>;
+
+/// Versions, configurations and instances of changed services, by request.
+#[derive(Default)]
 pub(super) struct Values {
-    versions: FoldMap<u32, Vec<(u32, u32)>>,
-    instances: FoldMap<u32, Vec<(u32, u32)>>,
+    versions: Pairs,
+    configs: Pairs,
+    instances: Pairs,
 }
 
 impl Values {
@@ -29,28 +35,33 @@ impl Values {
                 by_trace[request.trace as usize] = *number;
             }
         }
-        let mut values = Values { versions: FoldMap::default(), instances: FoldMap::default() };
+        let mut values = Values::default();
         for row in (0..spans.baseline_from).filter(|row| services.contains(&spans.service[*row])) {
             let trace = spans.trace[row] as usize;
             let Some(request) = by_trace.get(trace).copied().filter(|r| *r != NONE) else {
                 continue;
             };
-            for (column, into) in
-                [(&spans.version, &mut values.versions), (&spans.instance, &mut values.instances)]
-            {
-                if column[row] != NONE {
-                    into.entry(spans.service[row]).or_default().push((column[row], request));
+            let [version, _, _, config, instance, _] = spans.state(row);
+            for (value, into) in [
+                (version, &mut values.versions),
+                (config, &mut values.configs),
+                (instance, &mut values.instances),
+            ] {
+                if value != NONE {
+                    into.entry(spans.service[row]).or_default().push((value, request));
                 }
             }
         }
-        for pairs in values.versions.values_mut().chain(values.instances.values_mut()) {
-            pairs.sort_unstable();
-            pairs.dedup();
+        for pairs in [&mut values.versions, &mut values.configs, &mut values.instances] {
+            for pairs in pairs.values_mut() {
+                pairs.sort_unstable();
+                pairs.dedup();
+            }
         }
         values
     }
 
-    /// Splits requests since a change by its service's versions, or instances.
+    /// Splits requests since a change by what it changed in its service.
     pub(super) fn see(&self, facts: &Facts<'_, '_>, change: &Change, tests: f64) -> Seen {
         let mut seen = Seen {
             change: change.clone(),
@@ -63,12 +74,15 @@ impl Values {
         let words = &facts.spans.words;
         let service = change.service.as_deref().and_then(|service| words.find(service));
         let Some(service) = service else { return seen };
-        let by_instance = change.instance.is_some();
-        let pairs = if by_instance { &self.instances } else { &self.versions };
+        let (by, wanted) = split_by(change);
+        let pairs = match by {
+            SplitBy::Version => &self.versions,
+            SplitBy::Config => &self.configs,
+            SplitBy::Instance => &self.instances,
+        };
         let pairs = pairs.get(&service).map(Vec::as_slice).unwrap_or_default();
         seen.split = split(facts, pairs, since(facts, change));
-        let wanted = if by_instance { &change.instance } else { &change.version };
-        seen.new = wanted.as_deref().and_then(|wanted| {
+        seen.new = wanted.and_then(|wanted| {
             let same = |(value, _): &&(u32, Counts)| same_version(wanted, Some(words.text(*value)));
             seen.split.iter().find(same).map(|(value, _)| *value)
         });
