@@ -14,11 +14,13 @@ use opentelemetry::trace::{FutureExt as _, SpanKind, Status, TraceContextExt as 
 use opentelemetry::{Array, Context, Key, KeyValue, StringValue, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 use crate::behaviour::Behaviour;
 use crate::chance::digest;
 use crate::failure::{CallError, Failure, Unanswered};
+use crate::pool::Connections;
 use crate::protect::Clients;
 use crate::telemetry::{Identity, Telemetry};
 use crate::vocabulary::Vocabulary;
@@ -36,6 +38,10 @@ pub(crate) struct Node {
     pub(crate) server: ServerLayers,
     /// Its ways to other services.
     pub(crate) clients: Clients,
+    /// Its connections to the warehouses.
+    pub(crate) connections: Connections,
+    /// Requests that it works on although nobody may wait for them any more.
+    pub(crate) unattended: watch::Sender<usize>,
 }
 
 /// One request in one service.
@@ -61,8 +67,7 @@ impl Act {
     /// A number from 0 to 1 that depends on the request, the service and `what`, and on nothing
     /// else.
     pub(crate) fn fate(&self, what: &str) -> f64 {
-        let bits = digest(&[&self.request_id, self.node.identity.service, what]);
-        (bits >> 11) as f64 / (1_u64 << 53) as f64
+        fate_of(&self.request_id, self.node.identity.service, what)
     }
 
     /// Works for some milliseconds, once in a hundred times five times as long.
@@ -188,6 +193,12 @@ impl Act {
         let answer = call.with_context(self.context.clone()).await;
         answer.map(tonic::Response::into_inner).map_err(|status| CallError::rpc(peer, &status))
     }
+}
+
+/// A number from 0 to 1 that depends on these and on nothing else.
+pub(crate) fn fate_of(request_id: &str, service: &str, what: &str) -> f64 {
+    let bits = digest(&[request_id, service, what]);
+    (bits >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 fn posted<Q: Serialize>(route: &'static str, body: &Q) -> Request<WholeBody> {

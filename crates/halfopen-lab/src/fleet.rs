@@ -2,7 +2,7 @@
 
 use crate::behaviour::Behaviour;
 use crate::chance::Chance;
-use crate::service::SERVICES;
+use crate::service::{MORE_SERVICES, SERVICES, Service};
 use crate::telemetry::Identity;
 
 /// Hosts that the pods share. Fewer than pods, so that a host never names a single pod.
@@ -64,17 +64,52 @@ impl Fleet {
     pub(crate) fn of_seed(seed: u64) -> Fleet {
         let chance = Chance::new(seed, "fleet");
         let mut fleet = Fleet { slots: Vec::new(), versions: Vec::new(), chance };
-        for service in &SERVICES {
-            let version = Version::drawn(&mut fleet.chance);
-            fleet.versions.push((service.name, version));
-            let replica_set = fleet.chance.label(9);
-            let commit = fleet.chance.hex(40);
-            for place in 0..fleet.chance.between(2, 3) as usize {
-                let identity = fleet.pod(service.name, version, &commit, &replica_set);
-                fleet.slots.push(Slot { place, identity, behaviour: Behaviour::default() });
-            }
-        }
+        SERVICES.iter().for_each(|service| fleet.add(service));
         fleet
+    }
+
+    /// The same with the services that only some scenarios need.
+    pub(crate) fn with_more(mut self) -> Fleet {
+        MORE_SERVICES.iter().for_each(|service| self.add(service));
+        self
+    }
+
+    fn add(&mut self, service: &Service) {
+        let version = Version::drawn(&mut self.chance);
+        self.versions.push((service.name, version));
+        let replica_set = self.chance.label(9);
+        let commit = self.chance.hex(40);
+        for place in 0..self.chance.between(2, 3) as usize {
+            let identity = self.pod(service.name, version, &commit, &replica_set);
+            self.slots.push(Slot { place, identity, behaviour: Behaviour::default() });
+        }
+    }
+
+    /// Gives each service a configuration, whose hash its pods tell under this name.
+    pub(crate) fn configure(&mut self, attribute: &'static str) {
+        for (service, _) in self.versions.clone() {
+            let hash = self.chance.hex(12);
+            let slots = self.slots.iter_mut().filter(|slot| slot.identity.service == service);
+            slots.for_each(|slot| slot.identity.config = Some((attribute, hash.clone())));
+        }
+    }
+
+    /// How many instances a service has.
+    pub(crate) fn places(&self, service: &str) -> usize {
+        self.slots.iter().filter(|slot| slot.identity.service == service).count()
+    }
+
+    /// An instance of the same version with another configuration in one place of a service.
+    pub(crate) fn reconfigured(&mut self, service: &str, behaviour: Behaviour) -> Slot {
+        let places = self.places(service) as u64;
+        let place = self.chance.below(places) as usize;
+        let (replica_set, hash) = (self.chance.label(9), self.chance.hex(12));
+        let version = self.version(service);
+        let here = |slot: &&Slot| slot.identity.service == service && slot.place == place;
+        let old = self.slots.iter().find(here).expect("every place has a slot").identity.clone();
+        let config = old.config.map(|(attribute, _)| (attribute, hash));
+        let new = self.pod(old.service, version, &old.commit, &replica_set);
+        Slot { place, identity: Identity { config, ..new }, behaviour }
     }
 
     /// The version that a service has at the start.
@@ -90,10 +125,13 @@ impl Fleet {
         version: Version,
         behaviour: Behaviour,
     ) -> Slot {
-        let places = self.slots.iter().filter(|slot| slot.identity.service == service).count();
-        let place = self.chance.below(places as u64) as usize;
+        let place = self.chance.below(self.places(service) as u64) as usize;
         let (replica_set, commit) = (self.chance.label(9), self.chance.hex(40));
-        let identity = self.pod(service, version, &commit, &replica_set);
+        let new = self.pod(service, version, &commit, &replica_set);
+        // A new version keeps the configuration.
+        let of_service = |slot: &&Slot| slot.identity.service == service;
+        let config = self.slots.iter().find(of_service).and_then(|s| s.identity.config.clone());
+        let identity = Identity { config, ..new };
         Slot { place, identity, behaviour }
     }
 
@@ -116,6 +154,7 @@ impl Fleet {
             host: format!("node-{}", host + 1),
             region: REGION,
             zone: ZONES[host % ZONES.len()],
+            config: None,
         }
     }
 }

@@ -110,10 +110,58 @@ where
                 Ok::<_, Infallible>(worker.answer_http(outcome))
             }
         });
-        let response = arrival.admit(request, work).await;
-        arrival.close_http(&response);
-        response
+        let node = Arc::clone(&arrival.act.node);
+        let whole = async move {
+            let response = arrival.admit(request, work).await;
+            arrival.close_http(&response);
+            response
+        };
+        carry_out(&node, whole).await
     })
+}
+
+/// Works on a request: as long as somebody waits for the answer, or to the end where time is not
+/// shared, as a service does that is not told that its caller is gone.
+async fn carry_out<C>(
+    node: &Arc<Node>,
+    work: impl Future<Output = Response<C>> + Send + 'static,
+) -> Response<C>
+where
+    C: Send + 'static,
+{
+    if node.behaviour.patience.shared {
+        return work.await;
+    }
+    let unattended = Unattended::begin(node);
+    let worker = tokio::spawn(async move {
+        let response = work.await;
+        drop(unattended);
+        response
+    });
+    match worker.await {
+        Ok(response) => response,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and we with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// Counts one piece of work of a node for as long as it lives.
+struct Unattended(Arc<Node>);
+
+impl Unattended {
+    fn begin(node: &Arc<Node>) -> Unattended {
+        node.unattended.send_modify(|under_way| *under_way += 1);
+        Unattended(Arc::clone(node))
+    }
+}
+
+impl Drop for Unattended {
+    fn drop(&mut self) {
+        self.0.unattended.send_modify(|under_way| *under_way -= 1);
+    }
 }
 
 async fn read_question<Q: DeserializeOwned>(body: Body) -> Result<Q, Failure> {
@@ -166,9 +214,13 @@ where
                 Ok::<_, Infallible>(tonic::server::Grpc::new(codec).unary(service, request).await)
             }
         });
-        let response = arrival.admit(request, work).await;
-        arrival.close_rpc(&response);
-        response
+        let node = Arc::clone(&arrival.act.node);
+        let whole = async move {
+            let response = arrival.admit(request, work).await;
+            arrival.close_rpc(&response);
+            response
+        };
+        carry_out(&node, whole).await
     })
 }
 

@@ -24,6 +24,7 @@
 //! | `service` | the services, one file each |
 //! | `frame`, `act`, `wire` | what makes a handler and a call traced, timed and logged |
 //! | `protect` | deadlines, retries, breakers and bulkheads of all services |
+//! | `patience`, `pool` | how long services wait, and for what besides answers |
 //! | `behaviour`, `gift_card` | what tells one version from another |
 //!
 //! **Invariant:** no telemetry is made up. Every span, log record and point comes out of the
@@ -44,6 +45,8 @@ mod frame;
 mod gift_card;
 mod load;
 mod order;
+mod patience;
+mod pool;
 mod protect;
 mod scenario;
 mod service;
@@ -57,7 +60,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use load::{Drive, FailedVisit, LoadReport};
-pub use scenario::{Plan, SCENARIOS, Scenario, Truth};
+pub use scenario::{Changed, Plan, SCENARIOS, Scenario, Truth};
 pub use shop::{Rolled, Running, Shop, ShopSettings};
 
 /// Tells the time, given by whoever starts the shop.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use halfopen_resilience::body::WholeBody;
+use halfopen_resilience::breaker::BreakerSettings;
 use halfopen_resilience::bulkhead::BulkheadSettings;
 use halfopen_resilience::protocol::{Badness, Http, Judged, Verdict};
 use halfopen_resilience::retry::RetrySettings;
@@ -18,20 +19,15 @@ use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, KeyValue};
 use tower::Layer as _;
 
+use crate::behaviour::Behaviour;
 use crate::chance::digest;
-use crate::service::SERVICES;
+use crate::pool::WAREHOUSE;
+use crate::service;
 use crate::telemetry::Identity;
 use crate::wire::{Wire, WireError};
 
 /// A service of the shop works no longer on a request, even if its caller would wait.
 const WORK_MS_MAX: u64 = 20_000;
-/// The longest a call takes, all attempts together.
-const CALL_MS_MAX: u64 = 15_000;
-/// The longest an attempt takes: far above every delay of the shop, also on a busy machine, so
-/// that a slow laptop is not taken for a slow service.
-const ATTEMPT_MS_MAX: u64 = 12_000;
-/// The longest it takes to connect; all of the shop is on one machine.
-pub(crate) const CONNECT_MS_MAX: u64 = 3_000;
 /// What one instance works on at a time, and what may wait for that. An adaptive limit would take
 /// the load of the machine, which all services share, for the load of one of them.
 const PLACES: BulkheadSettings = BulkheadSettings {
@@ -40,13 +36,8 @@ const PLACES: BulkheadSettings = BulkheadSettings {
     queue_time: Duration::from_millis(WORK_MS_MAX / 10),
 };
 /// Calls of one instance to one service at a time, and what may wait for that.
-const CALLS: BulkheadSettings = BulkheadSettings {
-    calls_max: 64,
-    queue_max: 64,
-    queue_time: Duration::from_millis(CALL_MS_MAX / 10),
-};
-const _: () = assert!(CONNECT_MS_MAX < ATTEMPT_MS_MAX);
-const _: () = assert!(ATTEMPT_MS_MAX < CALL_MS_MAX && CALL_MS_MAX < WORK_MS_MAX);
+const CALLS: BulkheadSettings =
+    BulkheadSettings { calls_max: 64, queue_max: 64, queue_time: Duration::from_millis(1_500) };
 
 type Judge = fn(Result<&Response<WholeBody>, &WireError>, Verdict) -> Verdict;
 
@@ -58,21 +49,33 @@ pub(crate) struct Clients(BTreeMap<&'static str, Client>);
 
 impl Clients {
     /// For the instance `identity`, whose attempts go over `wire`.
-    pub(crate) fn new(identity: &Identity, wire: impl Fn(&'static str) -> Wire) -> Clients {
+    pub(crate) fn new(
+        identity: &Identity,
+        behaviour: &Behaviour,
+        wire: impl Fn(&'static str) -> Wire,
+    ) -> Clients {
         let chance = Chance::seeded(digest(&[&identity.instance, "jitter"]));
         let client = |peer: &'static str| {
+            let counts = behaviour.counting.patience().filter(|_| peer == WAREHOUSE);
+            // A count that does not come in time is not asked for again: the last one is taken.
+            let retry = counts.map_or_else(RetrySettings::default, |_| RetrySettings::never());
+            let patience = counts.unwrap_or(behaviour.patience);
             let stack = Stack::client(peer, Judged::new(Http, judge as Judge))
-                .deadline(Duration::from_millis(CALL_MS_MAX))
-                .timeout(AttemptTimeout::Fixed(Duration::from_millis(ATTEMPT_MS_MAX)))
-                .connect_timeout(Duration::from_millis(CONNECT_MS_MAX))
-                .retry(RetrySettings::default())
-                .bulkhead(CALLS)
+                .deadline(patience.call())
+                .timeout(AttemptTimeout::Fixed(patience.attempt()))
+                .connect_timeout(behaviour.connect())
+                .retry(retry)
+                .bulkhead(BulkheadSettings {
+                    queue_time: CALLS.queue_time.min(patience.call() / 2),
+                    ..CALLS
+                })
+                .breaker(patience.shared.then(BreakerSettings::default))
                 .observer(Arc::new(SpanEvents))
                 .chance(chance.clone());
             let layers = stack.build().expect("the settings of the shop fit together");
             (peer, layers.layer(wire(peer)))
         };
-        Clients(SERVICES.iter().map(|service| client(service.name)).collect())
+        Clients(service::all().map(|service| client(service.name)).collect())
     }
 
     /// The way to `peer`.
@@ -164,14 +167,17 @@ mod tests {
             host: "node-1".to_owned(),
             region: "eu-west-1",
             zone: "eu-west-1a",
+            config: None,
         };
         let tracer = SdkTracerProvider::builder().build().tracer("test");
-        let http = crate::wire::http_client();
-        let clients = Clients::new(&identity, |peer| Wire {
+        let behaviour = Behaviour::default();
+        let http = crate::wire::http_client(behaviour.connect());
+        let clients = Clients::new(&identity, &behaviour, |peer| Wire {
             peer,
             directory: Arc::clone(directory),
             http: http.clone(),
             tracer: tracer.clone(),
+            tells_deadline: true,
         });
         clients.to("pricing")
     }

@@ -1,5 +1,6 @@
 //! Scenarios: ways for the shop to fail whose cause is known. One file each.
 
+mod cascading_timeout;
 mod gift_card;
 
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub struct Scenario {
 }
 
 /// All scenarios.
-pub const SCENARIOS: &[Scenario] = &[gift_card::SCENARIO];
+pub const SCENARIOS: &[Scenario] = &[gift_card::SCENARIO, cascading_timeout::SCENARIO];
 
 impl Scenario {
     /// The scenario of this name.
@@ -68,22 +69,34 @@ impl Plan {
 pub struct Truth {
     /// The service that is at fault.
     pub service: String,
-    /// Its version that is at fault.
-    pub version: String,
-    /// The version before.
-    pub version_before: String,
-    /// The pod that runs it.
+    /// Whom it waits for, where it waits too long.
+    pub peer: Option<String>,
+    /// What changed in it.
+    pub change: Changed,
+    /// The pod with the change.
     pub pod: String,
-    /// What customers call when it fails: `POST /checkout`.
-    pub route: String,
-    /// The attribute that requests have in common when they fail.
-    pub attribute: String,
-    /// Its value.
-    pub value: String,
+    /// What customers call when it fails: `POST /checkout`; `None` when it is more than one thing.
+    pub route: Option<String>,
+    /// The attribute that requests have in common when they fail, and its value; `None` when
+    /// nothing but the change tells them from others.
+    pub condition: Option<(String, String)>,
     /// A service that changed at about the same time and has nothing to do with it.
     pub decoy: String,
     /// When, after the first customer.
     pub after: Duration,
+}
+
+/// What is different in one pod.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Changed {
+    /// `deploy` for a new version, `config` for another configuration.
+    pub kind: &'static str,
+    /// The attribute of the resource that tells.
+    pub attribute: String,
+    /// Its value before.
+    pub before: String,
+    /// Its value in the pod.
+    pub now: String,
 }
 
 /// A new version takes the place of an instance.
@@ -95,18 +108,24 @@ pub(crate) struct Rollout {
 
 /// Which customers meet the fault.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(crate) struct Trigger {
-    pub(crate) flow: Flow,
-    /// Only with gift cards of this brand; `None` for every gift card.
-    pub(crate) brand: Option<&'static str>,
+pub(crate) enum Trigger {
+    /// Who pays with gift cards in this flow: those of a brand, or all.
+    GiftCards(Flow, Option<&'static str>),
+    /// Who wants to know or to have what is in stock.
+    Counts,
 }
 
 impl Trigger {
     /// Whether this customer may meet it.
     pub(crate) fn concerns(&self, wish: &Wish) -> bool {
-        let Wish::Checkout(flow, order) = wish else { return false };
-        let Tender::GiftCard { code } = &order.tender else { return false };
-        let fits = |brand| code.split(':').nth(1) == Some(brand);
-        *flow == self.flow && self.brand.is_none_or(fits)
+        match (self, wish) {
+            (Trigger::Counts, Wish::Show { .. } | Wish::Checkout(..)) => true,
+            (Trigger::GiftCards(till, brand), Wish::Checkout(flow, order)) if flow == till => {
+                let Tender::GiftCard { code } = &order.tender else { return false };
+                let fits = |brand| code.split(':').nth(1) == Some(brand);
+                brand.is_none_or(fits)
+            }
+            _ => false,
+        }
     }
 }

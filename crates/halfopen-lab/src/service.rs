@@ -8,6 +8,7 @@
 //!                |          |------> shipping, mailer (may fail)
 //!                |-> cart -> pricing
 //!                |-> inventory, pricing
+//! inventory -> warehouse (in some scenarios)
 //! ```
 
 mod card_gateway;
@@ -15,11 +16,12 @@ mod cart;
 mod checkout;
 mod gateway;
 mod gift_card;
-mod inventory;
+pub(crate) mod inventory;
 mod mailer;
 mod payment;
 mod pricing;
 mod shipping;
+mod warehouse;
 
 use std::sync::Arc;
 
@@ -29,6 +31,7 @@ use crate::act::{Act, Node};
 use crate::failure::Failure;
 use crate::gift_card::GiftCard;
 use crate::order::{Customer, Flow, Tender};
+use crate::pool::WAREHOUSE;
 
 /// A service: its name and its routes.
 pub(crate) struct Service {
@@ -39,7 +42,7 @@ pub(crate) struct Service {
 /// The service that customers call.
 pub(crate) const EDGE: &str = "gateway";
 
-/// All services, the edge first.
+/// The services of every scenario, the edge first.
 pub(crate) const SERVICES: [Service; 10] = [
     Service { name: EDGE, routes: gateway::routes },
     Service { name: "cart", routes: cart::routes },
@@ -52,6 +55,18 @@ pub(crate) const SERVICES: [Service; 10] = [
     Service { name: "shipping", routes: shipping::routes },
     Service { name: "mailer", routes: mailer::routes },
 ];
+
+/// Services that only some scenarios need. The fleets of the others may not change with them: a
+/// seed means what it meant.
+pub(crate) const MORE_SERVICES: [Service; 1] =
+    [Service { name: WAREHOUSE, routes: warehouse::routes }];
+
+/// Every service that there can be.
+pub(crate) fn all() -> impl Iterator<Item = &'static Service> {
+    const BASE: &[Service] = &SERVICES;
+    const MORE: &[Service] = &MORE_SERVICES;
+    BASE.iter().chain(MORE)
+}
 
 /// Services that read gift cards.
 pub(crate) const GIFT_CARD_READERS: [&str; 4] = ["checkout", "pricing", "payment", "gift-card"];

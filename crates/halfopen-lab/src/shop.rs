@@ -4,13 +4,16 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::watch;
+
 use crate::act::Node;
 use crate::directory::{Directory, Target};
 use crate::fleet::Slot;
 use crate::frame::Listening;
+use crate::pool::Connections;
 use crate::protect::{self, Clients};
 use crate::scenario::Plan;
-use crate::service::{EDGE, SERVICES};
+use crate::service::{self, EDGE};
 use crate::telemetry::Telemetry;
 use crate::vocabulary::Vocabulary;
 use crate::wire::{self, Wire};
@@ -18,6 +21,9 @@ use crate::{LabError, WallClock};
 
 /// What an instance may still finish when it is stopped; far above the longest request.
 const DRAIN_MS: u64 = 5_000;
+
+/// Work that nobody waits for is waited for so long, before questions are asked about it.
+const SETTLE_MS: u64 = 2_500;
 
 /// Where telemetry goes, and what time it is.
 #[derive(Clone)]
@@ -104,6 +110,17 @@ impl Shop {
         self.all().iter().map(|instance| instance.describe()).collect()
     }
 
+    /// Waits until the work is done that nobody waits for any more, for a bounded time.
+    pub async fn settle(&self) {
+        let settled = self.all().into_iter().map(async |instance| {
+            let mut unattended = instance.node.unattended.subscribe();
+            // An error means that nobody works any more.
+            let _ = unattended.wait_for(|under_way| *under_way == 0).await;
+        });
+        let settled = futures::future::join_all(settled);
+        let _ = tokio::time::timeout(Duration::from_millis(SETTLE_MS), settled).await;
+    }
+
     /// Sends all telemetry that waits; says what could not be sent.
     pub async fn flush(&self) -> Vec<String> {
         let instances = self.all();
@@ -132,16 +149,17 @@ impl Shop {
 
     async fn add(&self, slot: &Slot) -> Result<Arc<Instance>, LabError> {
         let identity = &slot.identity;
-        let service = SERVICES.iter().find(|service| service.name == identity.service);
+        let service = service::all().find(|service| service.name == identity.service);
         let service = service.expect("the fleet is made of the services of the shop");
         let endpoint = &self.settings.otlp_endpoint;
         let telemetry = Telemetry::start(identity, endpoint, Arc::clone(&self.settings.clock))?;
-        let http = wire::http_client();
-        let clients = Clients::new(identity, |peer| Wire {
+        let http = wire::http_client(slot.behaviour.connect());
+        let clients = Clients::new(identity, &slot.behaviour, |peer| Wire {
             peer,
             directory: Arc::clone(&self.directory),
             http: http.clone(),
             tracer: telemetry.tracer.clone(),
+            tells_deadline: slot.behaviour.patience.shared,
         });
         let node = Arc::new(Node {
             identity: identity.clone(),
@@ -150,6 +168,8 @@ impl Shop {
             vocabulary: Arc::clone(&self.vocabulary),
             server: protect::server(identity),
             clients,
+            connections: Connections::default(),
+            unattended: watch::Sender::default(),
         });
         let listening = Listening::start(service.name, (service.routes)(&node)).await?;
         let address = listening.address;

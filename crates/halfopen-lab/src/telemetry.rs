@@ -52,6 +52,8 @@ pub(crate) struct Identity {
     pub(crate) region: &'static str,
     /// `cloud.availability_zone`.
     pub(crate) zone: &'static str,
+    /// The attribute with the hash of its configuration, and the hash, where it has one.
+    pub(crate) config: Option<(&'static str, String)>,
 }
 
 impl Identity {
@@ -69,6 +71,8 @@ impl Identity {
             ("cloud.region", self.region),
             ("cloud.availability_zone", self.zone),
         ];
+        let config = self.config.iter().map(|(key, hash)| (*key, hash.as_str()));
+        let attributes = attributes.into_iter().chain(config);
         let attributes = attributes.map(|(key, value)| KeyValue::new(key, value.to_owned()));
         Resource::builder().with_service_name(self.service).with_attributes(attributes).build()
     }

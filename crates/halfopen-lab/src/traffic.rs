@@ -35,6 +35,7 @@ pub(crate) enum Wish {
 /// How the customers of one run are made up.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Mix {
+    visits_per_second: f64,
     express_share: f64,
     coupon_share: f64,
     flagged_share: f64,
@@ -75,6 +76,7 @@ impl Mix {
         let gift_cards = chance.between(GIFT_CARD_WEIGHT.0, GIFT_CARD_WEIGHT.1) as u32;
         let mut weigh = |low, high| chance.between(low, high) as u32;
         Mix {
+            visits_per_second: VISITS_PER_SECOND,
             express_share: if busy == Flow::Express { busy_share } else { 1.0 - busy_share },
             tenders: [
                 (Kind::Card, 100 - gift_cards - 22),
@@ -92,6 +94,11 @@ impl Mix {
             coupon_share: f64::from(weigh(10, 30)) / 100.0,
             flagged_share: f64::from(weigh(20, 80)) / 100.0,
         }
+    }
+
+    /// The same customers, of whom so many come in a second.
+    pub(crate) fn at_rate(self, visits_per_second: f64) -> Mix {
+        Mix { visits_per_second, ..self }
     }
 }
 
@@ -179,7 +186,7 @@ impl Iterator for Traffic {
     type Item = Visit;
 
     fn next(&mut self) -> Option<Visit> {
-        self.at_s += self.chance.wait(1.0 / VISITS_PER_SECOND);
+        self.at_s += self.chance.wait(1.0 / self.mix.visits_per_second);
         self.count += 1;
         let (device, agent) = self.chance.weighted(&self.mix.devices);
         let wish = self.wish(device);

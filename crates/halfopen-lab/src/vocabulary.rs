@@ -19,6 +19,8 @@ pub(crate) struct Vocabulary {
     pub(crate) tier: &'static str,
     /// The attribute of a feature flag that has nothing to do with anything.
     pub(crate) flag: &'static str,
+    /// The attribute with the hash of a configuration, where there is one.
+    pub(crate) config: &'static str,
 }
 
 const METHOD: [&str; 6] = [
@@ -42,6 +44,8 @@ const TENANT: [&str; 4] = ["tenant.id", "shop.tenant", "app.tenant", "merchant"]
 const TIER: [&str; 4] = ["customer.tier", "app.customer.segment", "user.plan", "loyalty_level"];
 const FLAG: [&str; 4] =
     ["app.flag.new_cart_page", "feature.fast_search", "flags.dark_mode", "exp_42"];
+const CONFIG: [&str; 3] =
+    ["config.hash", "service.config.hash", "k8s.pod.annotation.checksum/config"];
 
 impl Vocabulary {
     /// The words of this seed.
@@ -54,6 +58,7 @@ impl Vocabulary {
             tenant: chance.pick(&TENANT),
             tier: chance.pick(&TIER),
             flag: chance.pick(&FLAG),
+            config: chance.pick(&CONFIG),
         }
     }
 

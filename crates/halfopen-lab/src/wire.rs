@@ -25,7 +25,7 @@ use tower::{Service, ServiceExt as _};
 use crate::act::header_attribute;
 use crate::directory::{Directory, SERVICE_PORT, Target};
 use crate::failure::{Problem, code_name};
-use crate::protect::{CONNECT_MS_MAX, attribute};
+use crate::protect::attribute;
 
 /// Answers of the shop are small; what is longer is no answer of ours.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -42,12 +42,14 @@ pub(crate) struct Wire {
     pub(crate) directory: Arc<Directory>,
     pub(crate) http: Client<HttpConnector, WholeBody>,
     pub(crate) tracer: SdkTracer,
+    /// Whether calls say how long their answer is waited for.
+    pub(crate) tells_deadline: bool,
 }
 
 /// A client with connections of its own.
-pub(crate) fn http_client() -> Client<HttpConnector, WholeBody> {
+pub(crate) fn http_client(connect: Duration) -> Client<HttpConnector, WholeBody> {
     let mut connector = HttpConnector::new();
-    connector.set_connect_timeout(Some(Duration::from_millis(CONNECT_MS_MAX)));
+    connector.set_connect_timeout(Some(connect));
     Client::builder(TokioExecutor::new()).build(connector)
 }
 
@@ -62,6 +64,10 @@ impl Service<Request<WholeBody>> for Wire {
 
     fn call(&mut self, mut request: Request<WholeBody>) -> Self::Future {
         let attempt = Attempt::open(self, &mut request);
+        if !self.tells_deadline {
+            request.headers_mut().remove(&wire::CONTEXT);
+            request.headers_mut().remove(&wire::GRPC_TIMEOUT);
+        }
         let wire = self.clone();
         Box::pin(async move {
             let outcome = wire.exchange(request, &attempt).await;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Plan, Rollout, Scenario, Trigger, Truth};
+use super::{Changed, Plan, Rollout, Scenario, Trigger, Truth};
 use crate::behaviour::Behaviour;
 use crate::chance::Chance;
 use crate::fleet::Fleet;
@@ -15,7 +15,7 @@ use crate::vocabulary::Vocabulary;
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "gift-card",
-    about: "a new version fails for orders with gift cards; nobody else notices",
+    about: "a new version fails, but only for orders with gift cards",
     plan,
 };
 
@@ -55,12 +55,16 @@ fn plan(seed: u64) -> Plan {
     };
     let truth = Truth {
         service: victim.to_owned(),
-        version: cause.identity.version.clone(),
-        version_before: before.to_string(),
+        peer: None,
+        change: Changed {
+            kind: "deploy",
+            attribute: "service.version".to_owned(),
+            before: before.to_string(),
+            now: cause.identity.version.clone(),
+        },
         pod: cause.identity.pod.clone(),
-        route: format!("POST {}", flow.edge()),
-        attribute: attribute.to_owned(),
-        value: value.to_owned(),
+        route: Some(format!("POST {}", flow.edge())),
+        condition: Some((attribute.to_owned(), value.to_owned())),
         decoy: decoy.to_owned(),
         after,
     };
@@ -75,7 +79,7 @@ fn plan(seed: u64) -> Plan {
             Rollout { after, slot: cause },
             Rollout { after: decoy_after, slot: bystander },
         ],
-        trigger: Trigger { flow, brand },
+        trigger: Trigger::GiftCards(flow, brand),
     }
 }
 

@@ -20,16 +20,21 @@ pub(super) fn routes(node: &Arc<Node>) -> Router {
         .route("/stock/{sku}", traced(node, Method::GET, "/stock/{sku}", stock))
 }
 
-fn warehouse(name: &str) -> String {
-    let warehouses = ["ams-1", "ams-2", "muc-1", "vie-1", "waw-3"];
-    warehouses[(digest(&[name]) % warehouses.len() as u64) as usize].to_owned()
+/// Where the shop keeps things.
+pub(crate) const WAREHOUSES: [&str; 5] = ["ams-1", "ams-2", "muc-1", "vie-1", "waw-3"];
+
+/// The warehouse of a product, or of a region.
+pub(crate) fn warehouse(name: &str) -> String {
+    WAREHOUSES[(digest(&[name]) % WAREHOUSES.len() as u64) as usize].to_owned()
 }
 
 async fn stock(act: Act, _: ()) -> Result<Stock, Failure> {
     act.work("count stock", 1, 2).await;
-    let warehouse = warehouse(act.last_segment());
+    let sku = act.last_segment();
+    let warehouse = warehouse(sku);
     act.set("warehouse.id", warehouse.clone());
-    Ok(Stock { warehouse, pieces: (act.fate("pieces") * 100.0) as u32 })
+    let pieces = act.count(&warehouse, sku).await?;
+    Ok(Stock { warehouse, pieces })
 }
 
 async fn reserve(act: Act, order: Order) -> Result<Stock, Failure> {
@@ -38,6 +43,10 @@ async fn reserve(act: Act, order: Order) -> Result<Stock, Failure> {
     step.set("warehouse.id", nearest.clone());
     step.work("pick warehouse", 1, 4).await;
     step.end(Ok(()))?;
+    if let Some(line) = order.lines.first() {
+        // What is reserved must be there, wherever it lies.
+        act.count(&warehouse(&line.sku), &line.sku).await?;
+    }
     if act.fate("sold out") < SOLD_OUT {
         return Err(Failure::answer(StatusCode::CONFLICT, "sold out"));
     }

@@ -4,3 +4,4 @@ mod plan;
 mod protection;
 mod receiver;
 mod shop;
+mod timeouts;

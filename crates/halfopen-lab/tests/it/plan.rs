@@ -17,12 +17,23 @@ fn the_same_seed_makes_the_same_truth() {
     expect![[r#"
         Truth {
             service: "payment",
-            version: "1.3.0",
-            version_before: "1.2.2",
+            peer: None,
+            change: Changed {
+                kind: "deploy",
+                attribute: "service.version",
+                before: "1.2.2",
+                now: "1.3.0",
+            },
             pod: "payment-vlnnsbw5n-4xhg5",
-            route: "POST /checkout/express",
-            attribute: "checkout.pay_with",
-            value: "gift-card",
+            route: Some(
+                "POST /checkout/express",
+            ),
+            condition: Some(
+                (
+                    "checkout.pay_with",
+                    "gift-card",
+                ),
+            ),
             decoy: "mailer",
             after: 13.822s,
         }
@@ -44,15 +55,34 @@ fn ten_seeds_choose_different_victims_words_and_moments() {
         truths.iter().map(field).collect::<BTreeSet<_>>().len()
     };
     assert!(distinct(|truth| truth.service.clone()) >= 3);
-    assert_eq!(distinct(|truth| truth.route.clone()), 2);
-    assert!(distinct(|truth| format!("{}={}", truth.attribute, truth.value)) >= 6);
-    assert!(distinct(|truth| truth.version.clone()) >= 8);
+    assert_eq!(distinct(|truth| format!("{:?}", truth.route)), 2);
+    assert!(distinct(|truth| format!("{:?}", truth.condition)) >= 6);
+    assert!(distinct(|truth| truth.change.now.clone()) >= 8);
     assert!(distinct(|truth| format!("{:?}", truth.after)) >= 8);
     assert!(distinct(|truth| truth.decoy.clone()) >= 3);
     for truth in &truths {
-        assert_ne!(truth.version, truth.version_before);
+        assert_ne!(truth.change.now, truth.change.before);
         assert_ne!(truth.decoy, truth.service, "the decoy is innocent");
     }
+}
+
+#[test]
+fn ten_seeds_choose_different_pods_decoys_and_moments() {
+    let scenario = Scenario::named("cascading-timeout").expect("it exists");
+    let truths: Vec<_> = (1..=10).map(|seed| scenario.plan(seed).truth).collect();
+    let distinct = |field: fn(&halfopen_lab::Truth) -> String| {
+        truths.iter().map(field).collect::<BTreeSet<_>>().len()
+    };
+    assert_eq!(distinct(|truth| truth.pod.clone()), 10);
+    assert_eq!(distinct(|truth| truth.change.now.clone()), 10);
+    assert_eq!(distinct(|truth| truth.change.attribute.clone()), 3);
+    assert!(distinct(|truth| truth.decoy.clone()) >= 3);
+    assert!(distinct(|truth| format!("{:?}", truth.after)) >= 8);
+    for truth in &truths {
+        assert_ne!(truth.change.now, truth.change.before);
+        assert_ne!(truth.decoy, truth.service, "the decoy is innocent");
+    }
+    assert_eq!(truths[4], scenario.plan(5).truth);
 }
 
 #[test]

@@ -21,8 +21,12 @@ fn settings(otlp_endpoint: String) -> ShopSettings {
 }
 
 pub(crate) async fn start(seed: u64) -> (Shop, Receiver) {
+    start_of("gift-card", seed).await
+}
+
+pub(crate) async fn start_of(scenario: &str, seed: u64) -> (Shop, Receiver) {
     let (receiver, endpoint) = Receiver::start().await;
-    let plan = Scenario::named("gift-card").expect("it exists").plan(seed);
+    let plan = Scenario::named(scenario).expect("it exists").plan(seed);
     let shop = Shop::start(plan, settings(endpoint)).await.expect("free ports");
     (shop, receiver)
 }
@@ -169,7 +173,7 @@ async fn only_the_new_version_fails_and_only_for_such_orders() {
     let (concerned, noise): (Vec<_>, Vec<_>) =
         report.failures.iter().partition(|failure| failure.concerned);
     assert!(concerned.len() >= 5, "{} failed because of the fault", concerned.len());
-    assert!(concerned.iter().all(|failure| failure.operation == truth.route));
+    assert!(concerned.iter().all(|failure| Some(&failure.operation) == truth.route.as_ref()));
     assert!(noise.len() as u64 * 50 <= report.sent, "{} of {}", noise.len(), report.sent);
 
     let spans = receiver.spans();
@@ -181,9 +185,10 @@ async fn only_the_new_version_fails_and_only_for_such_orders() {
     let resource = |seen: &Seen, key| text(&seen.resource, key).expect("it is set");
     for seen in thrown {
         assert_eq!(seen.service(), truth.service);
-        assert_eq!(resource(seen, "service.version"), truth.version);
+        assert_eq!(resource(seen, "service.version"), truth.change.now);
         assert_eq!(resource(seen, "k8s.pod.name"), truth.pod);
     }
-    let marked = |seen: &&Seen| seen.get(&truth.attribute).as_ref() == Some(&truth.value);
+    let (attribute, value) = truth.condition.expect("there is one");
+    let marked = |seen: &&Seen| seen.get(&attribute).as_ref() == Some(&value);
     assert!(spans.iter().filter(marked).count() > 50, "also healthy orders carry the attribute");
 }

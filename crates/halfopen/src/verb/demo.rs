@@ -25,6 +25,7 @@ const EXAMPLES: &str = "\
 Examples:
   halfopen demo                          what can be shown
   halfopen demo gift-card                a new version fails, for some orders only
+  halfopen demo cascading-timeout        callers give up before their callees
   halfopen demo gift-card --seed 42      another victim, other words, another moment
   halfopen demo gift-card --keep         leave all of it running, to look around";
 

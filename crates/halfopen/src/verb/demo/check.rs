@@ -10,7 +10,7 @@ use halfopen_serve::wire::{ConditionV1, PartV1, WhyV1};
 pub(super) struct Check {
     /// What had to be named: all of it.
     pub(super) items: Vec<Item>,
-    /// When the new version took its first request.
+    /// When the pod with the change took its first request.
     pub(super) began_at: Option<UnixNanos>,
     /// The same beside what `why` says, for people: a moment is an estimate, no name.
     pub(super) began: String,
@@ -28,15 +28,22 @@ pub(super) struct Item {
 }
 
 impl Check {
-    /// Compares. `began` is when the new version took its first request.
+    /// Compares. `began` is when the pod with the change took its first request.
     pub(super) fn new(truth: &Truth, began: Option<UnixNanos>, why: &WhyV1) -> Check {
-        let attribute = format!("{} = {}", truth.attribute, truth.value);
-        let items = vec![
-            Item::new("service", &truth.service, names_service(truth, why)),
-            Item::new("route", &truth.route, names_route(truth, why)),
-            Item::new("version", &truth.version, names_version(truth, why)),
-            Item::new("attribute", &attribute, names_attribute(truth, why)),
-        ];
+        let mut items = vec![Item::new("service", &truth.service, names_service(truth, why))];
+        if let Some(peer) = &truth.peer {
+            let waits = format!("{} waits for {peer}", truth.service);
+            items.push(Item::new("place", &waits, names_place(truth, peer, why)));
+        }
+        if let Some(route) = &truth.route {
+            items.push(Item::new("route", route, names_route(route, why)));
+        }
+        let change = if truth.change.kind == "deploy" { "version" } else { truth.change.kind };
+        items.push(Item::new(change, &truth.change.now, names_change(truth, why)));
+        if let Some((attribute, value)) = &truth.condition {
+            let named = names_attribute(attribute, value, why);
+            items.push(Item::new("attribute", &format!("{attribute} = {value}"), named));
+        }
         Check { items, began_at: began, began: began_text(began, why) }
     }
 
@@ -60,31 +67,41 @@ fn names_service(truth: &Truth, why: &WhyV1) -> bool {
     })
 }
 
+/// The place in which time is lost is in the service, on the way to its peer.
+fn names_place(truth: &Truth, peer: &str, why: &WhyV1) -> bool {
+    let call = why.causes.first().and_then(|cause| cause.call.as_ref());
+    call.is_some_and(|call| {
+        call.service == truth.service && call.peer.as_ref().is_none_or(|named| named == peer)
+    })
+}
+
 /// The answer is about the requests that fail, by its scope or by its first condition.
-fn names_route(truth: &Truth, why: &WhyV1) -> bool {
-    let path = truth.route.split(' ').next_back().unwrap_or_default();
-    why.scope.operation.as_ref() == Some(&truth.route)
+fn names_route(route: &str, why: &WhyV1) -> bool {
+    let path = route.split(' ').next_back().unwrap_or_default();
+    why.scope.operation.as_deref() == Some(route)
         || condition_holds(why, |part| part.attribute == "span.http.route" && part.value == path)
 }
 
-/// The first change is the new version, or the first condition holds on it alone.
-fn names_version(truth: &Truth, why: &WhyV1) -> bool {
+/// The first change is the new version or configuration, or the first condition holds on it
+/// alone.
+fn names_change(truth: &Truth, why: &WhyV1) -> bool {
     let change = why.causes.first().and_then(|cause| cause.after.first());
     let by_change = change.is_some_and(|change| {
-        change.service.as_ref() == Some(&truth.service)
-            && change.version.as_ref() == Some(&truth.version)
+        let told = change.version.as_ref() == Some(&truth.change.now)
+            || change.title.contains(&truth.change.now);
+        change.service.as_ref() == Some(&truth.service) && change.kind == truth.change.kind && told
     });
     by_change
         || condition_holds(why, |part| {
             part.service == truth.service
-                && part.attribute == "resource.service.version"
-                && part.value == truth.version
+                && part.attribute.strip_prefix("resource.") == Some(&truth.change.attribute)
+                && part.value == truth.change.now
         })
 }
 
-fn names_attribute(truth: &Truth, why: &WhyV1) -> bool {
+fn names_attribute(attribute: &str, value: &str, why: &WhyV1) -> bool {
     condition_holds(why, |part| {
-        part.attribute.strip_prefix("span.") == Some(&truth.attribute) && part.value == truth.value
+        part.attribute.strip_prefix("span.") == Some(attribute) && part.value == value
     })
 }
 
@@ -95,7 +112,7 @@ fn condition_holds(why: &WhyV1, fits: impl Fn(&PartV1) -> bool) -> bool {
 
 fn began_text(began: Option<UnixNanos>, why: &WhyV1) -> String {
     let Some(began) = began else {
-        return "the new version never appeared".to_owned();
+        return "the change never came".to_owned();
     };
     let estimate = match &why.onset {
         Some(onset) => {
@@ -112,7 +129,7 @@ pub(super) fn time_of_day(time: UnixNanos) -> String {
     time.to_datetime().format("%H:%M:%S").to_string()
 }
 
-/// When a new version took its first request.
+/// When the pod with the change took its first request.
 pub(super) fn began(rolled: &[Rolled], truth: &Truth) -> Option<UnixNanos> {
     let cause = rolled.iter().find(|rolled| rolled.instance.pod == truth.pod)?;
     let since_epoch = cause.at.duration_since(std::time::UNIX_EPOCH).ok()?;

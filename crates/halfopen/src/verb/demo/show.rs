@@ -23,7 +23,7 @@ pub(super) fn list(session: &mut Session) -> Result<(), Failure> {
         return session.terminal.line(json!({"v": 1, "scenarios": scenarios}));
     }
     for scenario in SCENARIOS {
-        session.terminal.line(format!("{:<20} {}", scenario.name, scenario.about))?;
+        session.terminal.line(format!("{:<18} {}", scenario.name, scenario.about))?;
     }
     session.terminal.note("next: halfopen demo gift-card");
     Ok(())
@@ -130,12 +130,15 @@ fn document(
         "named_parts": named,
         "truth": {
             "service": truth.service,
-            "version": truth.version,
-            "version_before": truth.version_before,
+            "peer": truth.peer,
+            "change": truth.change.kind,
+            "changed": truth.change.attribute,
+            "before": truth.change.before,
+            "now": truth.change.now,
             "pod": truth.pod,
             "route": truth.route,
-            "attribute": truth.attribute,
-            "value": truth.value,
+            "attribute": truth.condition.as_ref().map(|(attribute, _)| attribute),
+            "value": truth.condition.as_ref().map(|(_, value)| value),
             "decoy": truth.decoy,
             "began_at": check.began_at.map(|began| began.to_rfc3339()),
         },

@@ -101,10 +101,12 @@ impl Stage {
         self.drive.as_ref().map_or_else(|| self.report.clone(), Drive::report)
     }
 
-    /// Lets nobody in any more and waits for those who are inside.
+    /// Lets nobody in any more and waits for those who are inside, and for work that goes on
+    /// without them.
     pub(super) async fn close(&mut self) {
         if let Some(drive) = self.drive.take() {
             self.report = drive.close().await;
+            self.shop.settle().await;
         }
     }
 

@@ -6,17 +6,23 @@ use halfopen_model::answer::{
 };
 use halfopen_model::{TimeRange, UnixNanos};
 
+use halfopen_lab::Changed;
+
 use super::*;
 
 fn truth() -> Truth {
     Truth {
         service: "pricing".into(),
-        version: "2.3.0".into(),
-        version_before: "2.2.8".into(),
+        peer: None,
+        change: Changed {
+            kind: "deploy",
+            attribute: "service.version".into(),
+            before: "2.2.8".into(),
+            now: "2.3.0".into(),
+        },
         pod: "pricing-s4vnvvz2p-dm6fw".into(),
-        route: "POST /checkout".into(),
-        attribute: "payment.method".into(),
-        value: "gift_card".into(),
+        route: Some("POST /checkout".into()),
+        condition: Some(("payment.method".into(), "gift_card".into())),
         decoy: "shipping".into(),
         after: Duration::from_secs(12),
     }
