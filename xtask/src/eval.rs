@@ -9,6 +9,7 @@
 //! | `options` | what was asked for |
 //! | `labels`, `forms` | sets, cases, their questions and true causes |
 //! | `evidence` | the import into stores, and who could be the cause |
+//! | `demos`, `naming` | recorded runs of the demos as sets, and what a cause has to name there |
 //! | `ask` | a question at the desk, and the answer as a ranking |
 //! | `quiet` | windows in which nothing happened |
 //! | `scramble` | the same evidence under other names, in another order, at another time |
@@ -18,10 +19,12 @@ use std::path::{Path, PathBuf};
 
 mod ask;
 mod chance;
+mod demos;
 mod evidence;
 mod forms;
 mod labels;
 mod measure;
+mod naming;
 mod options;
 mod quiet;
 mod scramble;
@@ -40,9 +43,18 @@ const DATA_DEFAULT: &str = "../shared/data/rca";
 /// Reads the arguments, evaluates, and says what came out.
 pub(crate) fn run(arguments: &[String]) -> Result<String, String> {
     let options = Options::read(arguments)?;
-    let folder = data(&options)?;
+    let mut folders = Vec::new();
+    if options.wants_data() {
+        folders.push(data(&options)?);
+    }
+    if options.wants_demos() {
+        folders.push(demos::recorded(options.set.as_deref())?);
+    }
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    let results = runtime.block_on(evaluate(&folder, &options))?;
+    let mut results = Vec::new();
+    for folder in folders {
+        results.extend(runtime.block_on(evaluate(&folder, &options))?);
+    }
     Ok(if options.json { show::json(&options, &results) } else { show::table(&options, &results) })
 }
 

@@ -14,7 +14,7 @@ usage: cargo xtask VERB
   lint      the house rules: edges between crates, lengths, names, paths
   bench     measure every promised figure beside its target   [NAME ...] [--spans N]
   eval      how often `why` names the cause of labelled incidents   [--data DIR] [--set NAME]
-            [--onset-shift 60s] [--scramble] [--quiet N] [--seed N] [--json]
+            [--onset-shift 60s] [--scramble] [--quiet N] [--seed N] [--no-demos] [--json]
   schema    write docs/schema.md from the code
 ";
 

@@ -13,6 +13,7 @@ use halfopen_serve::desk::{MetricAsk, WhyAsk, WhyBaseline};
 use super::evidence::Stored;
 use super::forms::combination;
 use super::labels::{Kind, Question};
+use super::naming;
 
 /// The candidate that means: none of the changes.
 pub(super) const NONE: &str = "none";
@@ -88,6 +89,9 @@ async fn of_requests(
     let is_verdict = answer.verdict == Verdict::Explained || is_somebody_suspect(&answer);
     let ranking = match kind {
         Kind::Commit => commits(stored, &answer).await?,
+        Kind::Change => {
+            question.naming.as_ref().map_or_else(Vec::new, |naming| naming.ranking(&answer))
+        }
         Kind::Service | Kind::Node | Kind::Attributes => services(&answer),
     };
     Ok((ranking, is_verdict))
@@ -185,6 +189,7 @@ async fn candidates(
             Ok(commits.chain([NONE.to_owned()]).collect())
         }
         Kind::Attributes => combinations(stored, window).await,
+        Kind::Change => naming::candidates(stored, window).await,
     }
 }
 

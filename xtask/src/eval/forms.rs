@@ -1,4 +1,4 @@
-//! The four forms of labels: what a user would ask, and what the true answer is.
+//! The five forms of labels: what a user would ask, and what the true answer is.
 
 use std::fs;
 use std::path::Path;
@@ -8,6 +8,7 @@ use halfopen_model::{TimeRange, UnixNanos};
 use serde_json::Value;
 
 use super::labels::{Evidence, Kind, Question, When, seconds, text_of};
+use super::naming::Naming;
 
 /// Minutes before an alert that are asked about: the onset should lie inside.
 const BEFORE_ALERT_S: i64 = 30 * 60;
@@ -21,8 +22,8 @@ const AROUND_ALERT_S: i64 = 10 * 60;
 pub(super) struct Form {
     /// What causes are.
     pub(super) kind: Kind,
-    /// The file of docs/import.
-    pub(super) mapping: &'static str,
+    /// The file of docs/import, where there are tables.
+    pub(super) mapping: Option<&'static str>,
     /// Reads the label of one case.
     pub(super) read: fn(&Path, &Value) -> Option<Read>,
 }
@@ -40,23 +41,24 @@ pub(super) fn of(label: &Value) -> Option<Form> {
     let has = |name: &str| !label[name].is_null();
     Some(match () {
         () if has("root_cause_service") => {
-            Form { kind: Kind::Service, mapping: "nezha.toml", read: service }
+            Form { kind: Kind::Service, mapping: Some("nezha.toml"), read: service }
         }
         () if has("anomaly_unix") => {
-            Form { kind: Kind::Attributes, mapping: "riskloc.toml", read: attributes }
+            Form { kind: Kind::Attributes, mapping: Some("riskloc.toml"), read: attributes }
         }
         () if has("root_cause_node") => {
-            Form { kind: Kind::Node, mapping: "petshop.toml", read: node }
+            Form { kind: Kind::Node, mapping: Some("petshop.toml"), read: node }
         }
         () if has("root_cause_commit") => {
-            Form { kind: Kind::Commit, mapping: "rootcausebench.toml", read: commit }
+            Form { kind: Kind::Commit, mapping: Some("rootcausebench.toml"), read: commit }
         }
+        () if has("demo") => Form { kind: Kind::Change, mapping: None, read: demo },
         () => return None,
     })
 }
 
 fn question(window: When, baseline: Option<When>) -> Question {
-    Question { window, baseline, service: None, metric: None, total: None }
+    Question { window, baseline, service: None, metric: None, total: None, naming: None }
 }
 
 /// All of a set is one store, as one system has one; the case's time against the minute without a
@@ -124,6 +126,23 @@ fn node(_: &Path, label: &Value) -> Option<Read> {
         },
         question,
         truth: vec![text_of(label, "root_cause_node")?],
+        decoys: Vec::new(),
+    })
+}
+
+/// The whole run, as the demo asks about it.
+fn demo(_: &Path, label: &Value) -> Option<Read> {
+    let case = text_of(label, "case")?;
+    let time = |text: &Value| parse_time(text.as_str()?, UnixNanos(0)).ok();
+    let (from, to) = (time(&label["window"]["from"])?, time(&label["window"]["to"])?);
+    let mut question = question(When::At(TimeRange { from, to }), None);
+    let naming = Naming::read(&label["truth"])?;
+    let truth = vec![naming.candidate()];
+    question.naming = Some(naming);
+    Some(Read {
+        evidence: Evidence { beginnings: vec![format!("{case}/")], root: format!("{case}/") },
+        question,
+        truth,
         decoys: Vec::new(),
     })
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::evidence::Stored;
 use super::forms;
+use super::naming::Naming;
 
 /// What the true cause of a case is, and so what candidates are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,6 +24,8 @@ pub(super) enum Kind {
     Node,
     /// A commit, or none.
     Commit,
+    /// A service and its new version or configuration.
+    Change,
 }
 
 /// One set.
@@ -86,6 +89,8 @@ pub(super) struct Question {
     pub(super) metric: Option<String>,
     /// `--total`
     pub(super) total: Option<String>,
+    /// What a cause has to name to be the true one, where that is more than one word.
+    pub(super) naming: Option<Naming>,
 }
 
 impl When {
@@ -168,8 +173,11 @@ fn set(folder: PathBuf, name: String) -> Result<Set, String> {
     let listed = labels["cases"].as_array().filter(|cases| !cases.is_empty());
     let listed = listed.ok_or_else(|| wrong("there is no list \"cases\"".to_owned()))?;
     let form = forms::of(&listed[0]).ok_or_else(|| wrong("their form is not known".to_owned()))?;
-    let mapping = crate::tree::root().join("docs/import").join(form.mapping);
-    let mapping = fs::read_to_string(mapping).map_err(|error| wrong(error.to_string()))?;
+    let mapping = form.mapping.map_or_else(
+        || Ok(String::new()),
+        |name| fs::read_to_string(crate::tree::root().join("docs/import").join(name)),
+    );
+    let mapping = mapping.map_err(|error| wrong(error.to_string()))?;
     let mapping = Mapping::parse(&mapping).map_err(|error| wrong(error.to_string()))?;
     let mut evidence: BTreeMap<Evidence, usize> = BTreeMap::new();
     let mut cases = Vec::new();

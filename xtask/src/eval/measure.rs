@@ -36,6 +36,7 @@ pub(super) struct Quiet {
 }
 
 /// What came out of a case.
+#[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) case: String,
     pub(super) truth: Vec<String>,

@@ -4,13 +4,17 @@ use std::path::PathBuf;
 
 use halfopen_model::time::parse_duration_ns;
 
+use super::demos::PREFIX;
+
 /// What a wrong argument is answered with.
 const USAGE: &str = "\
 usage: cargo xtask eval [--data DIR] [--set NAME] [--onset-shift 60s] [--scramble] [--quiet N]
-                        [--seed N] [--json]
+                        [--seed N] [--no-demos] [--json]
 
   --data DIR          folder of sets [default: ../shared/data/rca]
-  --set NAME          only this folder of it
+  --set NAME          only this folder of it; demo-gift-card and demo-cascading-timeout are
+                      recorded runs of the demos, half a minute for each of ten seeds at first
+  --no-demos          leave those out, which come last where no --data is given
   --onset-shift TIME  ask about a time that is wrong by so much: 60s, -60s
   --scramble          ask again with other names, in another order, at another time
   --quiet N           windows without a fault that are asked about, per set [default: 300]
@@ -26,6 +30,8 @@ pub(super) struct Options {
     pub(super) data: Option<PathBuf>,
     /// The one set.
     pub(super) set: Option<String>,
+    /// Whether the demos are left out.
+    pub(super) no_demos: bool,
     /// By how much the time that is asked about is wrong, in nanoseconds.
     pub(super) onset_shift_ns: i64,
     /// Whether everything is asked again under other names.
@@ -39,6 +45,17 @@ pub(super) struct Options {
 }
 
 impl Options {
+    /// Whether the labelled incidents of the folder are asked about.
+    pub(super) fn wants_data(&self) -> bool {
+        !self.set.as_ref().is_some_and(|set| set.starts_with(PREFIX))
+    }
+
+    /// Whether the demos are.
+    pub(super) fn wants_demos(&self) -> bool {
+        let named = self.set.as_ref().map(|set| set.starts_with(PREFIX));
+        !self.no_demos && named.unwrap_or(self.data.is_none())
+    }
+
     /// Reads the arguments.
     ///
     /// # Errors
@@ -47,6 +64,7 @@ impl Options {
         let mut options = Options {
             data: None,
             set: None,
+            no_demos: false,
             onset_shift_ns: 0,
             scramble: false,
             quiet: QUIET_DEFAULT,
@@ -58,6 +76,7 @@ impl Options {
             match name.as_str() {
                 "--scramble" => options.scramble = true,
                 "--json" => options.json = true,
+                "--no-demos" => options.no_demos = true,
                 "--data" => options.data = Some(value(name, arguments.next())?.into()),
                 "--set" => options.set = Some(value(name, arguments.next())?.to_owned()),
                 "--onset-shift" => options.onset_shift_ns = shift(value(name, arguments.next())?)?,

@@ -16,6 +16,8 @@ const NODE_WINDOW_NS: i64 = 20 * MINUTE_NS;
 /// Nothing of an incident is to be seen so long before its alert.
 const CALM_BEFORE_ALERT_NS: i64 = 30 * MINUTE_NS;
 const CALM_WINDOW_NS: i64 = 15 * MINUTE_NS;
+/// Shorter windows of a demo hold too few requests to ask about.
+const RUN_WINDOW_NS: i64 = 4 * SECOND_NS;
 
 /// How many of `all` windows each of `stores` gets.
 pub(super) fn share(all: usize, stores: usize) -> impl Fn(usize) -> usize {
@@ -50,10 +52,11 @@ pub(super) fn windows(
             Kind::Attributes => of_counts(set, case, stored, &mut chance),
             Kind::Node => of_nodes(case, stored, &mut chance)?,
             Kind::Commit => of_alert(case, stored, &mut chance),
+            Kind::Change => of_run(case, stored, &mut chance),
         };
         let truth = match set.kind {
             Kind::Attributes => case.truth.clone(),
-            Kind::Service | Kind::Node | Kind::Commit => Vec::new(),
+            Kind::Service | Kind::Node | Kind::Commit | Kind::Change => Vec::new(),
         };
         windows.extend(question.map(|question| Window { question, truth }));
     }
@@ -118,5 +121,17 @@ fn of_alert(case: &Case, stored: &Stored, chance: &mut Chance) -> Option<Questio
     let back = chance.below(u64::try_from(room.max(0)).ok()?) as i64;
     let window = TimeRange { from: whole.from, to: whole.from.shifted(CALM_WINDOW_NS) };
     let window = shifted(window, back);
+    Some(Question { window: When::At(window), ..case.question.clone() })
+}
+
+/// Some seconds of a run before anything goes wrong.
+fn of_run(case: &Case, stored: &Stored, chance: &mut Chance) -> Option<Question> {
+    let whole = stored.times_of("")?;
+    let fault = case.question.naming.as_ref()?.began;
+    let room = u64::try_from(fault.since(whole.from) - RUN_WINDOW_NS).ok()?;
+    let from = whole.from.shifted(chance.below(room / 2) as i64);
+    let longer = fault.since(from) - RUN_WINDOW_NS;
+    let length = RUN_WINDOW_NS + chance.below(u64::try_from(longer).ok()?) as i64;
+    let window = TimeRange { from, to: from.shifted(length) };
     Some(Question { window: When::At(window), ..case.question.clone() })
 }

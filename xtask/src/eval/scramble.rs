@@ -58,6 +58,10 @@ impl Names {
         match kind {
             Kind::Service | Kind::Node => self.word(name),
             Kind::Commit => name.to_owned(),
+            Kind::Change => {
+                let words: Vec<String> = name.split(' ').map(|part| self.word(part)).collect();
+                words.join(" ")
+            }
             Kind::Attributes => {
                 let part = |part: &str| {
                     let (name, value) = part.split_once('=').unwrap_or((part, ""));
@@ -80,6 +84,7 @@ impl Names {
             window: moved(&question.window),
             baseline: question.baseline.as_ref().map(moved),
             service: question.service.as_deref().map(|name| self.word(name)),
+            naming: question.naming.as_ref().map(|naming| naming.renamed(|name| self.word(name))),
             ..question.clone()
         };
         (question, truth.iter().map(|name| self.candidate(kind, name)).collect())

@@ -111,6 +111,7 @@ fn outcome(truth: &[&str], ranking: &[&str]) -> Outcome {
         service: None,
         metric: None,
         total: None,
+        naming: None,
     };
     let case = Case {
         name: "x".to_owned(),
@@ -228,4 +229,76 @@ async fn levels_are_followed_to_the_service_they_come_from() {
     assert_eq!(outcome.ranks(), [Some(1)], "{:?}", outcome.ranking);
     assert!(outcome.is_verdict && outcome.moved.is_none(), "{:?}", outcome.moved);
     assert_eq!(results[0].quiet.verdicts, 0, "{:?}", results[0].quiet.examples);
+}
+
+/// A run of half a minute: from its half on a third of the requests meet a new version of the
+/// till, which fails for vouchers.
+fn run(truth: &serde_json::Value) -> TempDir {
+    let folder = TempDir::new().expect("a folder");
+    let begin = 1_795_183_200_000_000_000_i64;
+    let text =
+        |key: &str, value: &str| serde_json::json!({"key": key, "value": {"stringValue": value}});
+    let spans = (0..900_i64).map(|n| {
+        let (new, voucher) = (n >= 450 && n % 3 == 0, n % 7 < 3);
+        let at = begin + n * 33_000_000;
+        let version = if new { "2.0.0" } else { "1.9.9" };
+        let status = if new && voucher { 2 } else { 0 };
+        let span = serde_json::json!({
+            "traceId": format!("{:032x}", n + 1), "spanId": format!("{:016x}", n + 1),
+            "name": "POST /pay", "kind": 2, "status": {"code": status},
+            "startTimeUnixNano": at.to_string(), "endTimeUnixNano": (at + 5_000_000).to_string(),
+            "attributes": [
+                text("pay.with", if voucher { "voucher" } else { "card" }),
+                text("http.request.method", "POST"), text("http.route", "/pay"),
+            ],
+        });
+        let resource = [text("service.name", "till"), text("service.version", version)];
+        let spans = serde_json::json!([{"spans": [span]}]);
+        let one = serde_json::json!({"resource": {"attributes": resource}, "scopeSpans": spans});
+        serde_json::json!({"resourceSpans": [one]}).to_string()
+    });
+    let lines: Vec<String> = spans.collect();
+    write(folder.path(), "demo-till/seed-1/spans.jsonl", &lines.join("\n"));
+    let label = serde_json::json!({
+        "case": "seed-1", "demo": "till", "truth": truth,
+        "window": {"from": "2026-11-20T14:00:00Z", "to": "2026-11-20T14:00:30Z"},
+    });
+    let labels = serde_json::json!({"lab": "", "cases": [label]}).to_string();
+    write(folder.path(), "demo-till/labels.json", &labels);
+    folder
+}
+
+#[tokio::test]
+async fn a_demo_counts_only_when_all_of_its_cause_is_named() {
+    let truth = |now: &str, value: &str| {
+        serde_json::json!({
+            "service": "till", "now": now, "route": "POST /pay", "attribute": "pay.with",
+            "value": value, "began_at": "2026-11-20T14:00:14.85Z",
+        })
+    };
+    let more = ["--quiet", "6", "--scramble"];
+    let found = results(&run(&truth("2.0.0", "voucher")), &more).await;
+    let outcome = &found[0].outcomes[0];
+    assert_eq!((found[0].kind, outcome.ranks()), (Kind::Change, vec![Some(1)]), "{outcome:?}");
+    assert!(outcome.moved.is_none(), "{outcome:?}");
+    assert_eq!(outcome.candidates, 2, "two versions of one service");
+    assert_eq!((found[0].quiet.windows, found[0].quiet.verdicts), (6, 0));
+    for wrong in [truth("1.9.9", "voucher"), truth("2.0.0", "card")] {
+        let found = results(&run(&wrong), &["--quiet", "0"]).await;
+        assert_eq!(found[0].outcomes[0].ranks(), [None], "{wrong}");
+    }
+}
+
+#[test]
+fn demos_are_part_of_the_whole_run_and_of_no_other() {
+    let read = |texts: &[&str]| {
+        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        let options = Options::read(&texts).expect("arguments that read");
+        (options.wants_data(), options.wants_demos())
+    };
+    assert_eq!(read(&[]), (true, true));
+    assert_eq!(read(&["--no-demos"]), (true, false));
+    assert_eq!(read(&["--data", "x"]), (true, false));
+    assert_eq!(read(&["--set", "nezha"]), (true, false));
+    assert_eq!(read(&["--set", "demo-gift-card"]), (false, true));
 }
