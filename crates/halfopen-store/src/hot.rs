@@ -57,8 +57,13 @@ pub(crate) fn time_range(table: Table, rows: &RecordBatch) -> TimeRange {
 
 /// Memory that a batch keeps alive: whole allocations, each counted once.
 pub(crate) fn memory_bytes(rows: &RecordBatch) -> usize {
-    let mut known = HashSet::new();
-    let columns = rows.columns().iter().map(|column| data_bytes(&column.to_data(), &mut known));
+    memory_bytes_beside(rows, &mut HashSet::new())
+}
+
+/// The same beside batches whose allocations are `known`: those of a row group share their
+/// dictionaries.
+pub(crate) fn memory_bytes_beside(rows: &RecordBatch, known: &mut HashSet<usize>) -> usize {
+    let columns = rows.columns().iter().map(|column| data_bytes(&column.to_data(), known));
     columns.sum::<usize>() + rows.num_columns() * COLUMN_BYTES
 }
 

@@ -1,7 +1,8 @@
 //! The read port: hot rows and segments side by side, each segment in a thread of its own.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
@@ -14,7 +15,7 @@ use halfopen_model::memory::projected;
 use halfopen_model::port::{ReadError, Rows, Scan};
 
 use crate::counters::count;
-use crate::hot::{HotBatch, memory_bytes};
+use crate::hot::{HotBatch, memory_bytes_beside};
 use crate::index::{self, Candidate, Probe};
 use crate::matcher::Matcher;
 use crate::segment::scan::{Wanted, scan};
@@ -36,6 +37,8 @@ struct Reading {
     deadline: Instant,
     rows: AtomicUsize,
     bytes: AtomicUsize,
+    /// Allocations that are counted in `bytes`; all of them live as long as the read.
+    known: Mutex<HashSet<usize>>,
     full: AtomicBool,
 }
 
@@ -64,6 +67,7 @@ pub(crate) async fn read(shared: &Arc<Shared>, scan: Scan) -> Result<Rows, ReadE
             deadline: Instant::now() + Duration::from_secs(shared.config.query_seconds_max),
             rows: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
+            known: Mutex::default(),
             full: AtomicBool::new(false),
         });
         match reading.run(&view).await {
@@ -110,7 +114,9 @@ impl Reading {
     /// Takes note of rows that were found; whether to look for more.
     fn take(&self, rows: &RecordBatch) -> Result<bool, Trouble> {
         let found = self.rows.fetch_add(rows.num_rows(), Ordering::Relaxed) + rows.num_rows();
-        let bytes = memory_bytes(rows);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = memory_bytes_beside(rows, &mut known);
+        drop(known);
         let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let bytes_max = self.shared.config.query_memory_bytes_max;
         if bytes > bytes_max {

@@ -66,4 +66,9 @@ fn memory_that_columns_share_counts_once() {
     ]);
     let bytes = memory_bytes(&twice.expect("columns of one length"));
     assert!((8_000..9_500).contains(&bytes), "{bytes}");
+    // Slices of one batch share all of it, whoever asks for them together.
+    let mut known = std::collections::HashSet::new();
+    let (first, second) = (rows.slice(0, 400), rows.slice(400, 600));
+    let bytes = memory_bytes_beside(&first, &mut known);
+    assert!(bytes >= memory_bytes_beside(&second, &mut known) + 8_000, "{bytes}");
 }
