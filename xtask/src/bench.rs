@@ -8,6 +8,7 @@ use std::time::Duration;
 
 mod client;
 mod decode;
+mod difference;
 mod fsync;
 mod lookup;
 mod merge;
@@ -35,7 +36,7 @@ struct Figure {
 
 type Bench = fn() -> Result<Vec<Figure>, String>;
 
-const BENCHES: [(&str, Bench); 14] = [
+const BENCHES: [(&str, Bench); 15] = [
     ("decode", decode::decode),
     ("grpc", server::throughput),
     ("guarded", server::guarded),
@@ -50,11 +51,12 @@ const BENCHES: [(&str, Bench); 14] = [
     ("replay", replay::replay),
     ("planning", planning::planning),
     ("quantiles", quantiles::quantiles),
+    ("difference", difference::difference),
 ];
 
 /// Runs the benches whose names are given, or all of them.
 pub(crate) fn run(names: &[String]) -> Result<String, String> {
-    // `--spans N` is for the benches of lookups and quantiles, which read it themselves.
+    // `--spans N` is for the benches of lookups, quantiles and the difference: they read it.
     let is_option = |at: usize| names[at] == lookup::SPANS_FLAG;
     let is_name = |at: &usize| !is_option(*at) && (*at == 0 || !is_option(*at - 1));
     let names: Vec<String> = (0..names.len()).filter(is_name).map(|at| names[at].clone()).collect();

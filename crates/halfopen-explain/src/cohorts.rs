@@ -35,6 +35,8 @@ impl Cohorts {
         let mut request = failing.to_vec();
         request.resize(healthy_from, NONE);
         request.extend(healthy);
+        // In the order of rows, so that whoever goes through them stays in one place of a set.
+        request[healthy_from..].sort_unstable_by_key(|number| requests.all[*number as usize].trace);
         let total = request.len();
         let mut by_trace = vec![NONE; forest.traces()];
         for (slot, number) in request.iter().enumerate().filter(|(_, number)| **number != NONE) {

@@ -31,7 +31,8 @@ const ALL_FAILING_MIN: usize = 20;
 
 /// Services that are called and send no spans, each with the services that call it.
 fn silent(spans: &Spans<'_>, forest: &Forest) -> Vec<Gap> {
-    let heard: BTreeSet<u32> = spans.service.iter().copied().collect();
+    let runs = spans.service.chunk_by(|a, b| a == b);
+    let heard: BTreeSet<u32> = runs.map(|run| run[0]).collect();
     let mut answered = vec![false; spans.len()];
     for parent in forest.parent.iter().filter(|parent| **parent != NONE) {
         answered[*parent as usize] = true;

@@ -69,14 +69,20 @@ pub(crate) struct Words {
     slots: Vec<u32>,
 }
 
-impl Words {
-    pub(crate) fn new() -> Words {
+impl Default for Words {
+    fn default() -> Words {
         Words {
             buffer: String::new(),
             ends: Vec::new(),
             hashes: Vec::new(),
             slots: vec![NONE; SLOTS_MIN],
         }
+    }
+}
+
+impl Words {
+    pub(crate) fn new() -> Words {
+        Words::default()
     }
 
     /// The text of a code; empty for [`NONE`].

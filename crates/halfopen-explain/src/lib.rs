@@ -13,9 +13,11 @@ mod carriers;
 mod causes;
 pub mod chain;
 pub mod changes;
+mod codes;
 mod cohorts;
 mod difference;
 #[cfg(test)]
+#[path = "../tests/unit/drawn.rs"]
 mod drawn;
 mod gaps;
 mod intern;
@@ -29,5 +31,7 @@ mod spans;
 mod sql;
 mod strength;
 mod suspects;
+pub mod tally;
+mod threads;
 mod tree;
 pub mod why;

@@ -18,6 +18,7 @@ mod peers;
 mod read;
 pub mod svg;
 #[cfg(test)]
+#[path = "../tests/unit/map.rs"]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -5,15 +5,20 @@
 //! place, so a row can always be read again from its batch.
 
 use arrow::array::{Array, ArrayRef, AsArray, MapArray, RecordBatch};
-use arrow::datatypes::{
-    DataType, Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt8Type,
-};
-use halfopen_model::batch::{Cells, text_at};
+use arrow::datatypes::Int64Type;
+use halfopen_model::batch::Cells;
 use halfopen_model::schema::ATTRIBUTES;
 use halfopen_model::{SpanId, TraceId};
 
 use crate::intern::{FoldMap, NONE, Words};
+use crate::threads;
 use halfopen_model::request;
+use ids::Ids;
+
+mod cells;
+mod ids;
+
+pub(crate) use cells::{KeyCache, MapEntries, by_text, words_of};
 
 mod names;
 
@@ -149,8 +154,40 @@ impl<'a> Spans<'a> {
             |batches: &[RecordBatch]| -> usize { batches.iter().map(|b| b.num_rows()).sum() };
         let total = rows(window) + rows(baseline);
         let mut spans = Spans::with_room(total, rows(window));
-        for batch in window.iter().chain(baseline) {
-            spans.read(batch);
+        let mut first = 0;
+        for rows in window.iter().chain(baseline) {
+            spans.parts.push(Part { rows, first });
+            first += rows.num_rows();
+        }
+        let batches = || window.iter().chain(baseline);
+        if threads::threads(total) == 1 {
+            batches().for_each(|rows| spans.read(rows));
+            return spans.with(Ids::read(batches(), total));
+        }
+        let ids = std::thread::scope(|scope| {
+            let ids = scope.spawn(|| Ids::read(batches(), total));
+            batches().for_each(|rows| spans.read(rows));
+            ids.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        spans.with(ids)
+    }
+
+    /// Adds what is no words.
+    fn with(self, ids: Ids) -> Spans<'a> {
+        let mut spans = Spans {
+            trace_ids: ids.trace_ids,
+            trace_codes: ids.trace_codes,
+            trace: ids.trace,
+            id: ids.id,
+            parent_id: ids.parent_id,
+            start: ids.start,
+            duration: ids.duration,
+            weighted: ids.weight.iter().any(|weight| *weight != 1.0),
+            weight: ids.weight,
+            ..self
+        };
+        for (failed, duration) in spans.failed.iter_mut().zip(&spans.duration) {
+            *failed |= *duration == UNENDED;
         }
         spans
     }
@@ -160,16 +197,16 @@ impl<'a> Spans<'a> {
             parts: Vec::new(),
             words: Words::new(),
             trace_ids: Vec::new(),
-            trace: Vec::with_capacity(total),
-            id: Vec::with_capacity(total),
-            parent_id: Vec::with_capacity(total),
-            start: Vec::with_capacity(total),
-            duration: Vec::with_capacity(total),
+            trace: Vec::new(),
+            id: Vec::new(),
+            parent_id: Vec::new(),
+            start: Vec::new(),
+            duration: Vec::new(),
             service: Vec::with_capacity(total),
             name: Vec::with_capacity(total),
             kind: Vec::with_capacity(total),
             failed: Vec::with_capacity(total),
-            weight: Vec::with_capacity(total),
+            weight: Vec::new(),
             peer: vec![NONE; total],
             backing: vec![false; total],
             method: vec![NONE; total],
@@ -231,59 +268,16 @@ impl<'a> Spans<'a> {
         self.start[row].saturating_add(duration)
     }
 
+    /// Reads what is words.
     fn read(&mut self, rows: &'a RecordBatch) {
-        let first = self.trace.len();
-        self.parts.push(Part { rows, first });
-        self.read_ids(rows);
+        let first = self.service.len();
         let (len, column) = (rows.num_rows(), |name: &str| rows.column_by_name(name));
-        let times =
-            column("start_time").and_then(|c| c.as_primitive_opt::<TimestampNanosecondType>());
-        self.start.extend((0..len).map(|row| times.map_or(0, |c| c.value(row))));
-        let durations = column("duration_ns").and_then(|c| c.as_primitive_opt::<Int64Type>());
-        let duration = |row: usize| durations.filter(|c| c.is_valid(row)).map(|c| c.value(row));
-        self.duration.extend((0..len).map(|row| duration(row).unwrap_or(UNENDED)));
-        let weights = column("weight").and_then(|c| c.as_primitive_opt::<Float64Type>());
-        let weight = |row: usize| weights.filter(|c| c.is_valid(row)).map_or(1.0, |c| c.value(row));
-        self.weight.extend((0..len).map(weight).map(usable_weight));
-        self.weighted |= self.weight[first..].iter().any(|weight| *weight != 1.0);
         self.service.extend(words_of(column("service"), len, &mut self.words));
         self.name.extend(words_of(column("name"), len, &mut self.words));
         self.kind.extend(kinds_of(column("kind"), len));
         let failed = by_text(column("status"), len, false, |text| text == "error");
         self.failed.extend(failed);
         self.read_facts(rows, first);
-        for row in first..self.trace.len() {
-            self.failed[row] |= self.duration[row] == UNENDED;
-        }
-    }
-
-    fn read_ids(&mut self, rows: &RecordBatch) {
-        let fixed = |name: &str, bytes: i32| {
-            let column = rows.column_by_name(name)?.as_fixed_size_binary_opt()?;
-            (column.value_length() == bytes).then_some(column)
-        };
-        let traces = fixed("trace_id", 16);
-        let mut last = (0_u128, NONE);
-        for row in 0..rows.num_rows() {
-            let id = traces.filter(|c| c.is_valid(row)).and_then(|c| c.value(row).try_into().ok());
-            let id = id.map_or(0, u128::from_be_bytes);
-            if id != last.0 {
-                let next = self.trace_ids.len() as u32;
-                let code = *self.trace_codes.entry(id).or_insert(next);
-                if code == next {
-                    self.trace_ids.push(TraceId(id.to_be_bytes()));
-                }
-                last = (id, code);
-            }
-            self.trace.push(if id == 0 { NONE } else { last.1 });
-        }
-        for (name, into) in [("span_id", &mut self.id), ("parent_span_id", &mut self.parent_id)] {
-            let column = fixed(name, 8);
-            into.extend((0..rows.num_rows()).map(|row| {
-                let id = column.filter(|c| c.is_valid(row));
-                id.and_then(|c| c.value(row).try_into().ok()).map_or(0, u64::from_be_bytes)
-            }));
-        }
     }
 
     fn read_facts(&mut self, rows: &'a RecordBatch, first: usize) {
@@ -382,114 +376,12 @@ fn put_first(cell: &mut u32, code: u32) {
     }
 }
 
-/// A weight that cannot be meant (zero, negative, no number) counts as one.
-fn usable_weight(weight: f64) -> f32 {
-    if weight.is_finite() && weight > 0.0 { weight as f32 } else { 1.0 }
-}
-
 fn kinds_of(column: Option<&ArrayRef>, len: usize) -> impl Iterator<Item = Kind> {
     by_text(column, len, Kind::Inner, |text| match text {
         "server" | "consumer" => Kind::Entry,
         "client" | "producer" => Kind::Exit,
         _ => Kind::Inner,
     })
-}
-
-/// What `judge` says of the text of each row, asked once for each value of a dictionary.
-pub(crate) fn by_text<T: Copy>(
-    column: Option<&ArrayRef>,
-    len: usize,
-    otherwise: T,
-    mut judge: impl FnMut(&str) -> T,
-) -> impl Iterator<Item = T> {
-    let mut judged = vec![otherwise; len];
-    let words = column.and_then(|column| column.as_dictionary_opt::<Int32Type>());
-    match (column, words) {
-        (Some(column), None) if column.data_type() == &DataType::Utf8 => {
-            for (row, judged) in judged.iter_mut().enumerate() {
-                *judged = text_at(column.as_ref(), row).map_or(otherwise, &mut judge);
-            }
-        }
-        (_, Some(words)) => {
-            let values = words.values();
-            let value = |row| text_at(values.as_ref(), row).map_or(otherwise, &mut judge);
-            let values: Vec<T> = (0..words.values().len()).map(value).collect();
-            for (row, judged) in judged.iter_mut().enumerate() {
-                *judged = words.key(row).map_or(otherwise, |key| values[key]);
-            }
-        }
-        _ => {}
-    }
-    judged.into_iter()
-}
-
-/// The interned text of each row, [`NONE`] for null.
-pub(crate) fn words_of(
-    column: Option<&ArrayRef>,
-    len: usize,
-    words: &mut Words,
-) -> impl Iterator<Item = u32> {
-    by_text(column, len, NONE, |text| words.code(text))
-}
-
-/// The entries of an attribute map, read without building values.
-pub(crate) struct MapEntries<'a> {
-    offsets: &'a [i32],
-    keys: &'a arrow::array::StringArray,
-    tags: &'a arrow::array::UInt8Array,
-    texts: &'a arrow::array::StringArray,
-}
-
-impl<'a> MapEntries<'a> {
-    pub(crate) fn new(map: &'a MapArray) -> Option<MapEntries<'a>> {
-        let values = map.values().as_struct_opt()?;
-        Some(MapEntries {
-            offsets: map.value_offsets(),
-            keys: map.keys().as_string_opt::<i32>()?,
-            tags: values.columns().first()?.as_primitive_opt::<UInt8Type>()?,
-            texts: values.columns().get(1)?.as_string_opt::<i32>()?,
-        })
-    }
-
-    pub(crate) fn of(&self, row: usize) -> std::ops::Range<usize> {
-        self.offsets[row] as usize..self.offsets[row + 1] as usize
-    }
-
-    pub(crate) fn key(&self, entry: usize) -> &'a str {
-        self.keys.value(entry)
-    }
-
-    /// Type tag and text.
-    pub(crate) fn value(&self, entry: usize) -> (u8, &'a str) {
-        (self.tags.value(entry), self.texts.value(entry))
-    }
-}
-
-/// Rows of one sender carry the same keys in the same order: what was found for the key at this
-/// place of the row before is found again by one comparison.
-pub(crate) struct KeyCache<'a, T> {
-    last: Vec<(&'a str, T)>,
-}
-
-impl<'a, T: Copy> KeyCache<'a, T> {
-    pub(crate) fn new() -> KeyCache<'a, T> {
-        KeyCache { last: Vec::new() }
-    }
-
-    pub(crate) fn get(&mut self, ordinal: usize, key: &'a str, find: impl FnOnce(&str) -> T) -> T {
-        match self.last.get_mut(ordinal) {
-            Some((last, found)) if *last == key => *found,
-            Some(cached) => {
-                *cached = (key, find(key));
-                cached.1
-            }
-            None => {
-                let found = find(key);
-                self.last.push((key, found));
-                found
-            }
-        }
-    }
 }
 
 #[cfg(test)]

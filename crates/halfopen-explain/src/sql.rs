@@ -142,10 +142,10 @@ fn carries(part: &ConditionPart) -> String {
             let fine = if names::is_outcome(name) { " and not failed" } else { "" };
             let found = attribute(name);
             match Limit::parse(value) {
-                Some(limit) => format!(
-                    "{spans} and try_cast({found} as double) {} {}{fine}",
-                    limit.sign, limit.text
-                ),
+                Some(limit) => {
+                    let holds = limit.sql(&format!("try_cast({found} as double)"));
+                    format!("{spans} and {holds}{fine}")
+                }
                 None => format!("{spans} and {found} = {}{fine}", text(value)),
             }
         }

@@ -5,6 +5,8 @@
 //! bears (`strength`).
 
 mod evidence;
+mod novelty;
+pub mod stages;
 mod words;
 
 use std::collections::BTreeSet;
@@ -35,6 +37,7 @@ use crate::spans::Spans;
 use crate::sql::Frame;
 use crate::suspects::{self, Asked, Beside};
 use crate::tree::Forest;
+use novelty::Earlier;
 
 /// With fewer failing requests than this nothing is said about them together.
 const FAILING_MIN: usize = 5;
@@ -140,6 +143,7 @@ pub fn why(question: &WhyQuestion, evidence: &WhyEvidence) -> WhyAnswer {
             forest: &forest,
             requests: &requests,
             limits: limits.as_ref(),
+            members: &chosen.members,
         };
         explain(&mut answer, traced, &sides, &changes, &frame);
         let likely = |cause: &Cause| cause.strength >= Strength::Likely;
@@ -339,6 +343,8 @@ struct Traced<'t, 'a> {
     forest: &'t Forest,
     requests: &'t Requests,
     limits: Option<&'t Limits>,
+    /// All requests of the question, also those of the baseline.
+    members: &'t [u32],
 }
 
 /// Looks for causes and puts them into the answer.
@@ -349,7 +355,7 @@ fn explain(
     changes: &[Change],
     frame: &Frame,
 ) {
-    let Traced { spans, forest, requests, limits } = traced;
+    let Traced { spans, forest, requests, limits, members } = traced;
     let mut cohorts = Cohorts::new(spans, forest, requests, &sides.failing, &sides.healthy);
     let swallowed = origin::swallowed(spans, &cohorts);
     let mut slot = std::mem::take(&mut cohorts.slot);
@@ -361,8 +367,11 @@ fn explain(
         .map(|row| origin::find(spans, forest, &swallowed, row, &mut slot))
         .collect();
     cohorts.slot = slot;
-    let share = (sides.failing.len() as f64 * SUPPORT_SHARE_MIN).ceil() as u32;
-    let items = Items::mine(spans, forest, &cohorts, share.max(SUPPORT_MIN));
+    let items = Items::mine(spans, forest, &cohorts, stages::support_min(sides.failing.len()));
+    if items.left_out > 0 {
+        let text = "values were not compared for want of memory, those of the fewest requests";
+        answer.gaps.push(Gap::Other(format!("{} {text}", items.left_out)));
+    }
     let names = |item: usize| {
         let key = items.list[item].key;
         (spans.words.text(key[1]), spans.words.text(key[2]))
@@ -395,11 +404,10 @@ fn explain(
         calls,
     };
     let whole = Whole::new(spans, forest, whole, cohorts.slots());
-    tell(
-        answer,
-        &words::Teller { workshop: &workshop, sides, whole: &whole, frame, limits },
-        changes,
-    );
+    let earlier = Earlier::new(spans, forest, requests, members, sides);
+    let (workshop, whole, earlier) = (&workshop, &whole, earlier.as_ref());
+    let teller = words::Teller { workshop, sides, whole, earlier, frame, limits };
+    tell(answer, &teller, changes);
 }
 
 /// Puts causes and what was ruled out into the answer.

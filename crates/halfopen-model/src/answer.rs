@@ -27,6 +27,6 @@ pub use measure::{Measured, MetricAnswer, MetricCause, MetricPlace};
 pub use mechanism::{ChangeChoice, ChangeVerdict, Happening, NamedChange};
 pub use suspect::{Deviation, Suspect, Suspects};
 pub use why::{
-    AfterChange, BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Onset, Scope, Slow,
-    SlowRule, Verdict, VersionSplit, WhyAnswer,
+    AfterChange, BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Novelty,
+    NoveltyKind, Onset, Scope, Slow, SlowRule, Verdict, VersionSplit, WhyAnswer,
 };

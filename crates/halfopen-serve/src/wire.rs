@@ -51,7 +51,7 @@ pub use store::{CheckV1, ExportV1, FileProblemV1, PartSizeV1, RebuiltV1, StatsV1
 pub use suspects::{DeviationV1, SuspectV1, SuspectsV1};
 pub use why::{
     AfterV1, AlsoFailingV1, BaselineV1, CallV1, CauseV1, ConditionV1, ContrastV1, EvidenceV1,
-    OnsetV1, PartV1, ScopeV1, SlowV1, SplitV1, WhyV1,
+    NoveltyV1, OnsetV1, PartV1, ScopeV1, SlowV1, SplitV1, WhyV1,
 };
 
 /// The version of all documents of this module.

@@ -8,7 +8,7 @@
 
 pub mod compare;
 #[cfg(test)]
-#[path = "../../halfopen-explain/src/drawn.rs"]
+#[path = "../../halfopen-explain/tests/unit/drawn.rs"]
 mod drawn;
 #[cfg(test)]
 mod drawn_logs;

@@ -106,7 +106,7 @@ fn error(ours: &[f64], exact: &[f64]) -> Result<f64, String> {
 }
 
 /// A Python with the peers in it, installed from PyPI when it is not there.
-fn python() -> Option<PathBuf> {
+pub(super) fn python() -> Option<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let folder = cache.or(home)?.join("halfopen/clients/bench");

@@ -11,11 +11,16 @@ use std::collections::BTreeMap;
 use halfopen_model::answer::Share;
 use halfopen_model::time::SECOND_NS;
 
-use crate::intern::NONE;
+use crate::intern::{FoldMap, NONE};
+use crate::threads;
 
 /// A value is new when the chance to have missed it so far, had it been there with the share
 /// that it has since, is no larger than this.
 const MISSED_P_MAX: f64 = 1e-6;
+
+/// Fewer visits than this never mean that a value is gone: half of each of them might have met
+/// it, and 0.5 to this power is the chance above.
+const GAP_MIN: usize = 19;
 
 /// Before a value is said to be gone, it was seen so often.
 const PRESENCE_MIN: usize = 8;
@@ -109,19 +114,36 @@ pub(crate) struct Detected {
 }
 
 /// Changes of all services, by time. `visits` need no order.
-pub(crate) fn detect(mut visits: Vec<Visit>) -> Vec<Detected> {
+pub(crate) fn detect(visits: Vec<Visit>) -> Vec<Detected> {
+    let mut services: BTreeMap<u32, Vec<Visit>> = BTreeMap::new();
+    let count = threads::threads(visits.len());
+    for visit in visits {
+        services.entry(visit.service).or_default().push(visit);
+    }
+    let services: Vec<Vec<Visit>> = services.into_values().collect();
+    let mut by_service = vec![Vec::new(); services.len()];
+    let found = threads::each(count, |thread| {
+        let own = services.iter().enumerate().skip(thread).step_by(count);
+        own.map(|(number, visits)| (number, of_service(visits))).collect::<Vec<_>>()
+    });
+    for (number, found) in found.into_iter().flatten() {
+        by_service[number] = found;
+    }
+    let mut found: Vec<Detected> = by_service.into_iter().flatten().collect();
+    found.sort_by_key(|change| (change.at, change.service, change.facet, change.to));
+    found
+}
+
+/// Changes of one service.
+fn of_service(visits: &[Visit]) -> Vec<Detected> {
+    let mut visits = visits.to_vec();
     visits.sort_unstable();
     let mut found = Vec::new();
-    for of_service in visits.chunk_by(|a, b| a.service == b.service) {
-        let mut of_values = Vec::new();
-        for (place, facet) in FACETS.iter().enumerate().take(INSTANCE) {
-            of_values.extend(new_values(of_service, place, *facet));
-        }
-        let of_instances = instances(of_service, &of_values);
-        found.extend(of_values);
-        found.extend(of_instances);
+    for (place, facet) in FACETS.iter().enumerate().take(INSTANCE) {
+        found.extend(new_values(&visits, place, *facet));
     }
-    found.sort_by_key(|change| (change.at, change.service, change.facet, change.to));
+    let of_instances = instances(&visits, &found);
+    found.extend(of_instances);
     found
 }
 
@@ -178,7 +200,7 @@ fn missed(share: f64, visits: usize) -> f64 {
 
 /// When each value was there, in order of first sight.
 fn presences(values: &[u32]) -> Vec<Presence> {
-    let mut places: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    let mut places: FoldMap<u32, Vec<usize>> = FoldMap::default();
     for (number, value) in values.iter().enumerate().filter(|(_, value)| **value != NONE) {
         places.entry(*value).or_default().push(number);
     }
@@ -207,6 +229,9 @@ fn presences(values: &[u32]) -> Vec<Presence> {
 /// roll-out; and by half of that, as few visits say little.
 fn was_gone(near: &[usize], gap: usize) -> bool {
     let [first, .., last] = near else { return false };
+    if gap < GAP_MIN {
+        return false;
+    }
     let share = near.len() as f64 / (last - first + 1) as f64;
     near.len() >= PRESENCE_MIN && missed(share / 2.0, gap) <= MISSED_P_MAX
 }
@@ -391,4 +416,5 @@ fn scaled(visits: &[Visit], turns: &[Turn], came: bool) -> Vec<Detected> {
 }
 
 #[cfg(test)]
+#[path = "../../tests/unit/changes_detect.rs"]
 mod tests;

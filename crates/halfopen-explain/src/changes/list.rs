@@ -309,4 +309,5 @@ fn next(changes: &[KnownChange]) -> Vec<String> {
 }
 
 #[cfg(test)]
+#[path = "../../tests/unit/changes_list.rs"]
 mod tests;

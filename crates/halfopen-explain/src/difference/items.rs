@@ -1,24 +1,27 @@
 //! What requests have: every value of every attribute of every span, with the set of requests
 //! that carry it.
 //!
-//! Two passes over columns of codes. The first looks at failing requests only, which are few, and
-//! drops what too few of them have; the second counts what is left on both sides (P. Bailis et
-//! al., "MacroBase", SIGMOD 2017, section 5). A value counts once for a request, wherever in its
-//! trace it stands: sets of requests, not counts of spans.
+//! Two passes over columns of codes, shared out among threads. The first looks at failing
+//! requests only, which are few, and drops what too few of them have; the second counts what is
+//! left on both sides (P. Bailis et al., "MacroBase", SIGMOD 2017, section 5). A value counts
+//! once for a request, wherever in its trace it stands: sets of requests, not counts of spans.
+//!
+//! **Invariant:** neither the number of threads nor the order of rows changes anything.
 
-use std::collections::BTreeSet;
+mod first;
+mod limits;
+mod rows;
+mod second;
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::{Int32Type, Int64Type};
-use halfopen_model::known::Scope;
-use halfopen_model::schema::ATTRIBUTES;
-
-use crate::bits::Bits;
+use crate::bits::{Bits, WORD_BITS};
 use crate::cohorts::Cohorts;
-use crate::difference::names;
-use crate::intern::{FoldMap, NONE, Words};
-use crate::spans::{KeyCache, Kind, MapEntries, Spans};
+use crate::intern::Words;
+use crate::spans::Spans;
 use crate::tree::Forest;
+use first::Seen;
+use limits::Numbers;
+use rows::Rows;
+use second::Plan;
 
 /// Service, attribute and value, as codes.
 pub(crate) type Key = [u32; 3];
@@ -29,29 +32,9 @@ pub(crate) const NAME: &str = "name";
 /// The attribute name under which calls from one service to another are compared.
 pub(crate) const CALLS: &str = "calls";
 
-/// An attribute with this many rows on failing requests is judged to number them...
-const UNIQUE_ROWS_MIN: u32 = 1_000;
-
-/// ...when more than this share of its values are different: then no value can be common.
-const UNIQUE_SHARE_MAX: f64 = 0.9;
-
-/// Longer values (statements, addresses with everything in them) are no categories.
-const VALUE_BYTES_MAX: usize = 256;
-
-/// Numbers with more different values than this among failing requests are compared by
-/// thresholds too.
-const CATEGORIES_MAX: usize = 2;
-
-/// Thresholds are quantiles of the failing requests: at least and less than each of these.
-const QUANTILES_AT_LEAST: [f64; 4] = [0.05, 0.25, 0.5, 0.75];
-const QUANTILES_BELOW: [f64; 4] = [0.95, 0.75, 0.5, 0.25];
-
-/// A table from service and code may have this many cells; larger columns remember one service
-/// for each code.
-const MATRIX_CELLS_MAX: usize = 1 << 16;
-
-/// A lookup that has not been made yet.
-const UNSEEN: u32 = NONE - 1;
+/// Sets of requests may take so much memory together: beyond it those values are left out that
+/// the fewest failing requests carry, and the answer says so.
+const SETS_BYTES_MAX: usize = 1 << 30;
 
 /// One value with the requests that carry it.
 pub(crate) struct Item {
@@ -66,13 +49,8 @@ pub(crate) struct Items {
     pub(crate) list: Vec<Item>,
     /// How many different values at least two failing requests carry: all that was tried.
     pub(crate) tried: u64,
-}
-
-/// A limit of a number, and what is above or below it.
-struct Threshold {
-    limit: f64,
-    at_least: bool,
-    item: u32,
+    /// Values that were left out for want of memory.
+    pub(crate) left_out: u64,
 }
 
 impl Items {
@@ -83,335 +61,126 @@ impl Items {
         cohorts: &Cohorts,
         support_min: u32,
     ) -> Items {
-        let mut words = std::mem::replace(&mut spans.words, Words::new());
-        let columns = Columns::new(spans, forest, &mut words);
-        let mut first = First::default();
-        columns.visit_failing(spans, cohorts, &mut words, &mut first);
-        let mut second = Second::new(first, support_min, &mut words, cohorts.slots());
-        columns.visit_all(spans, cohorts, &words, &mut second);
-        spans.words = words;
+        Items::mine_within(spans, forest, cohorts, support_min, SETS_BYTES_MAX)
+    }
+
+    fn mine_within(
+        spans: &mut Spans<'_>,
+        forest: &Forest,
+        cohorts: &Cohorts,
+        support_min: u32,
+        bytes_max: usize,
+    ) -> Items {
+        let rows = Rows::new(spans, forest, cohorts);
+        let seen = first::visit(&rows);
+        let set_bytes = cohorts.slots().div_ceil(WORD_BITS).max(1) * size_of::<u64>();
+        let room = Room::of(&seen, support_min, bytes_max / set_bytes);
+        let tried = |seen: &Seen| seen.requests.iter().filter(|count| **count >= 2).count() as u64;
+        let mut tried = seen.iter().map(tried).sum();
+        let planned: Vec<Planned> = seen.into_iter().map(|seen| plan(seen, &room)).collect();
+        let (plans, on_failed): (Vec<Plan>, Vec<Vec<bool>>) = planned.into_iter().unzip();
+        let sets = second::visit(&rows, &plans);
+        let services = rows.services;
+        let mut items = Items { list: Vec::new(), tried, left_out: room.left_out };
+        for ((plan, sets), on_failed) in plans.iter().zip(sets).zip(on_failed) {
+            tried += items.take(plan, sets, &on_failed, &services, cohorts, &mut spans.words);
+        }
+        items.tried = tried;
         let support = u64::from(support_min);
-        second.list.retain(|item| item.set.common(&cohorts.failing) >= support);
+        items.list.retain(|item| item.set.common(&cohorts.failing) >= support);
         // By name, so that the order in which rows came cannot decide between equals.
         let texts = |item: &Item| item.key.map(|code| spans.words.text(code).to_owned());
-        second.list.sort_by_cached_key(texts);
-        Items { list: second.list, tried: second.tried }
-    }
-}
-
-// ===== the first pass: what do failing requests have? =====
-
-#[derive(Default)]
-struct First {
-    codes: FoldMap<Key, u32>,
-    keys: Vec<Key>,
-    /// Requests that carry it, counted when the request differs from the last one seen: never
-    /// too few.
-    requests: Vec<u32>,
-    last_slot: Vec<u32>,
-    on_failed_only: Vec<bool>,
-    attributes: FoldMap<u32, Attribute>,
-    numbers: FoldMap<[u32; 2], Numbers>,
-}
-
-/// What was seen of an attribute.
-#[derive(Clone, Copy, Default)]
-struct Attribute {
-    rows: u32,
-    distinct: u32,
-    left_out: Option<bool>,
-    outcome: bool,
-}
-
-#[derive(Default)]
-struct Numbers {
-    values: Vec<f64>,
-    distinct: BTreeSet<u64>,
-}
-
-impl First {
-    fn attribute(&mut self, code: u32, words: &Words) -> Attribute {
-        let attribute = self.attributes.entry(code).or_default();
-        if attribute.left_out.is_none() {
-            attribute.left_out = Some(names::is_left_out(words.text(code)));
-            attribute.outcome = names::is_outcome(words.text(code));
-        }
-        *attribute
+        items.list.sort_by_cached_key(texts);
+        items
     }
 
-    /// Whether values of this attribute are compared at all.
-    fn takes(&mut self, attribute: u32, words: &Words) -> bool {
-        let seen = self.attribute(attribute, words);
-        let unique = f64::from(seen.distinct) > f64::from(seen.rows) * UNIQUE_SHARE_MAX;
-        seen.left_out != Some(true) && !(seen.rows >= UNIQUE_ROWS_MIN && unique)
-    }
-
-    fn code(&mut self, key: Key) -> u32 {
-        let next = self.keys.len() as u32;
-        let code = *self.codes.entry(key).or_insert(next);
-        if code == next {
-            self.keys.push(key);
-            self.requests.push(0);
-            self.last_slot.push(NONE);
-            self.on_failed_only.push(true);
-            self.attributes.entry(key[1]).or_default().distinct += 1;
-        }
-        code
-    }
-
-    fn count(&mut self, item: u32, slot: u32, failed: bool) {
-        let item = item as usize;
-        if self.last_slot[item] != slot {
-            self.last_slot[item] = slot;
-            self.requests[item] += 1;
-        }
-        self.on_failed_only[item] &= failed;
-    }
-
-    fn number(&mut self, service: u32, attribute: u32, value: f64) {
-        let numbers = self.numbers.entry([service, attribute]).or_default();
-        numbers.values.push(value);
-        if numbers.distinct.len() <= CATEGORIES_MAX {
-            numbers.distinct.insert(value.to_bits());
-        }
-    }
-}
-
-// ===== the second pass: who has what is left? =====
-
-struct Second {
-    list: Vec<Item>,
-    codes: FoldMap<Key, u32>,
-    attributes: FoldMap<u32, Attribute>,
-    thresholds: FoldMap<[u32; 2], Vec<Threshold>>,
-    threshold_attributes: BTreeSet<u32>,
-    tried: u64,
-}
-
-impl Second {
-    fn new(first: First, support_min: u32, words: &mut Words, slots: usize) -> Second {
-        let mut second = Second {
-            list: Vec::new(),
-            codes: FoldMap::default(),
-            attributes: FoldMap::default(),
-            thresholds: FoldMap::default(),
-            threshold_attributes: BTreeSet::new(),
-            tried: first.requests.iter().filter(|count| **count >= 2).count() as u64,
-        };
-        for (code, key) in first.keys.iter().enumerate() {
-            if first.requests[code] >= support_min {
-                second.keep(*key, first.on_failed_only[code], slots);
-                let attribute = first.attributes.get(&key[1]).copied().unwrap_or_default();
-                second.attributes.insert(key[1], attribute);
-            }
-        }
-        let mut numbers: Vec<_> = first.numbers.into_iter().collect();
-        numbers.sort_by_key(|(key, _)| *key);
-        for (key, numbers) in numbers {
-            if numbers.distinct.len() > CATEGORIES_MAX {
-                second.keep_thresholds(key, numbers.values, words, slots);
-            }
-        }
-        second
-    }
-
-    fn keep(&mut self, key: Key, on_failed_only: bool, slots: usize) -> u32 {
-        let item = self.list.len() as u32;
-        self.codes.insert(key, item);
-        self.list.push(Item { key, set: Bits::new(slots), on_failed_only });
-        item
-    }
-
-    fn keep_thresholds(
+    /// Takes the values of a plan, and ranges of its numbers; how many ranges were tried.
+    fn take(
         &mut self,
-        key: [u32; 2],
-        mut values: Vec<f64>,
-        words: &mut Words,
-        slots: usize,
-    ) {
-        values.sort_by(f64::total_cmp);
-        let quantile = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
-        let at_least = QUANTILES_AT_LEAST.map(|share| (quantile(share), true));
-        let below = QUANTILES_BELOW.map(|share| (quantile(share), false));
-        let mut limits: Vec<_> = at_least.into_iter().chain(below).collect();
-        limits.dedup();
-        let mut kept = Vec::new();
-        for (limit, at_least) in limits {
-            let text = format!("{} {limit}", if at_least { ">=" } else { "<" });
-            let value = words.code(&text);
-            if self.codes.contains_key(&[key[0], key[1], value]) {
-                continue;
-            }
-            let item = self.keep([key[0], key[1], value], false, slots);
-            kept.push(Threshold { limit, at_least, item });
-            self.tried += 1;
-        }
-        self.threshold_attributes.insert(key[1]);
-        self.thresholds.insert(key, kept);
-    }
-
-    fn find(&self, key: Key) -> u32 {
-        self.codes.get(&key).copied().unwrap_or(NONE)
-    }
-
-    fn mark(&mut self, item: u32, slot: u32) {
-        if item != NONE {
-            self.list[item as usize].set.set(slot as usize);
-        }
-    }
-
-    fn mark_number(&mut self, service: u32, attribute: u32, value: f64, slot: u32) {
-        let Some(thresholds) = self.thresholds.get(&[service, attribute]) else { return };
-        for threshold in thresholds {
-            if (value >= threshold.limit) == threshold.at_least {
-                self.list[threshold.item as usize].set.set(slot as usize);
-            }
-        }
-    }
-}
-
-// ===== columns of a question =====
-
-/// Remembers what a service and a code of one column led to.
-struct Local {
-    codes: usize,
-    cells: Vec<u32>,
-    /// For large columns: the service for which each cell was looked up.
-    owners: Vec<u32>,
-}
-
-impl Local {
-    fn new(services: usize, codes: usize) -> Local {
-        let small = services * codes <= MATRIX_CELLS_MAX;
-        let (cells, owners) = if small { (services * codes, 0) } else { (codes, codes) };
-        Local { codes, cells: vec![UNSEEN; cells], owners: vec![UNSEEN; owners] }
-    }
-
-    fn get(&mut self, service: usize, code: usize, find: impl FnOnce() -> u32) -> u32 {
-        if self.owners.is_empty() {
-            let cell = &mut self.cells[service * self.codes + code];
-            if *cell == UNSEEN {
-                *cell = find();
-            }
-            return *cell;
-        }
-        if self.owners[code] != service as u32 {
-            self.owners[code] = service as u32;
-            self.cells[code] = find();
-        }
-        self.cells[code]
-    }
-}
-
-/// What is read in both passes.
-struct Columns {
-    name: u32,
-    calls: u32,
-    /// Services by the code of their name: a dense number.
-    service: FoldMap<u32, u32>,
-    /// Service that each row's caller is, and the one it calls: [`NONE`] where it is no call.
-    caller: Vec<u32>,
-    callee: Vec<u32>,
-}
-
-impl Columns {
-    fn new(spans: &Spans<'_>, forest: &Forest, words: &mut Words) -> Columns {
-        let mut service = FoldMap::default();
-        for code in &spans.service {
-            let next = service.len() as u32;
-            service.entry(*code).or_insert(next);
-        }
-        let (caller, callee) = calls(spans, forest);
-        Columns { name: words.code(NAME), calls: words.code(CALLS), service, caller, callee }
-    }
-
-    /// The dense number of each row's service.
-    fn services(&self, spans: &Spans<'_>) -> Vec<u32> {
-        let mut last = (NONE, self.service.get(&NONE).copied().unwrap_or(0));
-        let dense = |code: &u32| {
-            if *code != last.0 {
-                last = (*code, self.service.get(code).copied().unwrap_or(0));
-            }
-            last.1
-        };
-        spans.service.iter().map(dense).collect()
-    }
-
-    fn visit_failing(
-        &self,
-        spans: &Spans<'_>,
+        plan: &Plan,
+        mut sets: Vec<Bits>,
+        on_failed_only: &[bool],
+        services: &[u32],
         cohorts: &Cohorts,
         words: &mut Words,
-        first: &mut First,
-    ) {
-        let failing = |row: &usize| {
-            let slot = cohorts.slot[*row];
-            slot != NONE && cohorts.is_failing(slot)
-        };
-        let rows: Vec<usize> = (0..spans.len()).filter(failing).collect();
-        for row in rows.iter().copied() {
-            let (slot, failed) = (cohorts.slot[row], spans.failed[row]);
-            let item = first.code([spans.service[row], self.name, spans.name[row]]);
-            first.count(item, slot, failed);
-            if self.callee[row] != NONE {
-                let item = first.code([self.caller[row], self.calls, self.callee[row]]);
-                first.count(item, slot, failed);
+    ) -> u64 {
+        let attribute = words.code(&plan.attribute);
+        let (mut bins, mut tried) = (sets.split_off(plan.items.len()), 0);
+        for (([service, value], set), on_failed) in plan.items.iter().zip(sets).zip(on_failed_only)
+        {
+            let value = words.code(plan.values.text(*value));
+            let key = [services[*service as usize], attribute, value];
+            self.list.push(Item { key, set, on_failed_only: *on_failed });
+        }
+        for (service, ranges) in &plan.ranges {
+            let later = bins.split_off(ranges.bins());
+            for (range, set) in ranges.sets(&bins, cohorts) {
+                let key = [services[*service as usize], attribute, words.code(&range.to_string())];
+                self.list.push(Item { key, set, on_failed_only: false });
             }
+            tried += ranges.tried.len() as u64;
+            bins = later;
         }
-        let services = self.services(spans);
-        let mut from = 0;
-        for part in &spans.parts {
-            let end = part.first + part.rows.num_rows();
-            let to = from + rows[from..].partition_point(|row| *row < end);
-            let pass = FailingPass { spans, cohorts, services: &services, rows: &rows[from..to] };
-            pass.visit(part, self.service.len(), words, first);
-            from = to;
-        }
-    }
-
-    fn visit_all(&self, spans: &Spans<'_>, cohorts: &Cohorts, words: &Words, second: &mut Second) {
-        let services = self.services(spans);
-        let members = || (0..spans.len()).filter(|row| cohorts.slot[*row] != NONE);
-        let mut names = Local::new(self.service.len(), words.len());
-        for row in members() {
-            let (service, name) = (services[row] as usize, spans.name[row]);
-            if name != NONE {
-                let key = [spans.service[row], self.name, name];
-                let item = names.get(service, name as usize, || second.find(key));
-                second.mark(item, cohorts.slot[row]);
-            }
-            if self.callee[row] != NONE {
-                let item = second.find([self.caller[row], self.calls, self.callee[row]]);
-                second.mark(item, cohorts.slot[row]);
-            }
-        }
-        for part in &spans.parts {
-            let pass = WholePass { spans, cohorts, services: &services, words };
-            pass.visit(part, self.service.len(), second);
-        }
+        tried
     }
 }
 
-/// For each row, which service calls which by it: an edge to a span of another service, or a
-/// call to a peer that sends no spans.
-fn calls(spans: &Spans<'_>, forest: &Forest) -> (Vec<u32>, Vec<u32>) {
-    let (mut caller, mut callee) = (vec![NONE; spans.len()], vec![NONE; spans.len()]);
-    let mut answered = vec![false; spans.len()];
-    for row in 0..spans.len() {
-        let parent = forest.parent[row] as usize;
-        if forest.parent[row] != NONE && spans.service[parent] != spans.service[row] {
-            (caller[row], callee[row]) = (spans.service[parent], spans.service[row]);
-            answered[parent] = true;
+/// What is looked for, and whether only failed spans carry each of it.
+type Planned = (Plan, Vec<bool>);
+
+/// What enough failing requests have of an attribute.
+fn plan(seen: Seen, room: &Room) -> Planned {
+    let mut values = Words::new();
+    let (mut items, mut on_failed_only) = (Vec::new(), Vec::new());
+    for (number, [service, value]) in seen.keys.iter().enumerate() {
+        if seen.requests[number] >= room.support_min {
+            items.push([*service, values.code(seen.values.text(*value))]);
+            on_failed_only.push(seen.on_failed_only[number]);
         }
     }
-    for row in 0..spans.len() {
-        if spans.kind[row] == Kind::Exit && !answered[row] && callee[row] == NONE {
-            (caller[row], callee[row]) = (spans.service[row], spans.peer[row]);
-        }
-    }
-    (caller, callee)
+    let numbers = seen.numbers.into_iter().filter(|(_, n)| n.len() >= room.numbers_min);
+    let ranges = numbers.map(|(service, numbers)| (service, numbers.ranges()));
+    let mut ranges: Vec<_> =
+        ranges.filter_map(|(service, ranges)| Some((service, ranges?))).collect();
+    ranges.sort_unstable_by_key(|(service, _)| *service);
+    let Seen { attribute, outcome, .. } = seen;
+    (Plan { attribute, outcome, values, items, ranges }, on_failed_only)
 }
 
-mod pass;
+/// What there is memory for.
+struct Room {
+    /// Values that fewer failing requests carry are not looked for.
+    support_min: u32,
+    /// Where fewer numbers were seen, ranges are not looked for.
+    numbers_min: u32,
+    /// Values, and numbers with their ranges, that there is no room for.
+    left_out: u64,
+}
 
-use pass::{FailingPass, WholePass};
+impl Room {
+    /// Room for so many sets: a quarter of them for ranges of numbers.
+    fn of(seen: &[Seen], support_min: u32, sets_max: usize) -> Room {
+        let for_ranges = sets_max / 4;
+        let values = seen.iter().flat_map(|seen| seen.requests.iter().copied());
+        let (support_min, values) = affordable(values, support_min, sets_max - for_ranges);
+        let numbers = seen.iter().flat_map(|seen| seen.numbers.values().map(Numbers::len));
+        let (numbers_min, numbers) = affordable(numbers, 1, for_ranges / limits::BINS_MAX);
+        Room { support_min, numbers_min, left_out: values + numbers }
+    }
+}
+
+/// From which count on no more than so many are left, and how many that `count_min` would let
+/// through are not.
+fn affordable(counts: impl Iterator<Item = u32>, count_min: u32, kept_max: usize) -> (u32, u64) {
+    let mut counts: Vec<u32> = counts.filter(|count| *count >= count_min).collect();
+    if counts.len() <= kept_max {
+        return (count_min, 0);
+    }
+    counts.sort_unstable_by(|a, b| b.cmp(a));
+    let least = counts[kept_max].saturating_add(1);
+    (least, counts.iter().filter(|count| **count < least).count() as u64)
+}
+
+#[cfg(test)]
+#[path = "../../tests/unit/difference_items.rs"]
+mod tests;

@@ -121,7 +121,8 @@ pub(crate) fn rank(attribute: &str, value: &str) -> u8 {
         _ if key.starts_with("telemetry.") || key.starts_with("process.") => 12,
         _ => 9,
     };
-    by_name + opaque
+    // Of an old name and the current one the current one is shown.
+    by_name + opaque + u8::from(halfopen_model::names::current(key) != key)
 }
 
 /// Whether an attribute of a resource says which build or place runs: it changes with a deploy.

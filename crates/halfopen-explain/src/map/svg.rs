@@ -264,4 +264,5 @@ fn ports(layers: &Layers, boxes: &[Place], nodes: usize) -> Vec<[f64; 2]> {
 }
 
 #[cfg(test)]
+#[path = "../../tests/unit/map_svg.rs"]
 mod tests;

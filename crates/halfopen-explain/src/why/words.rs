@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use halfopen_model::TraceId;
 use halfopen_model::UnixNanos;
 use halfopen_model::answer::{
-    Call, Cause, Condition, ConditionPart, Contrast, Scope, Share, SlowRule, Strength, WhyAnswer,
+    Call, Cause, Condition, ConditionPart, Contrast, Novelty, Scope, Share, SlowRule, Strength,
+    WhyAnswer,
 };
 use halfopen_model::time::show_duration;
 
 use super::Sides;
+use super::novelty::Earlier;
 use crate::anchor::{self, Request, Requests};
 use crate::bits::Bits;
-use crate::carriers::Whole;
+use crate::carriers::{Limit, Whole};
 use crate::causes::{Draft, Workshop};
 use crate::changes::{self, Change, Fitting, Judged};
 use crate::difference::{Coincidence, Explanation, names};
@@ -39,6 +41,8 @@ pub(super) struct Teller<'t, 'a> {
     pub(super) workshop: &'t Workshop<'t, 'a>,
     pub(super) sides: &'t Sides,
     pub(super) whole: &'t Whole<'t, 'a>,
+    /// What was before, where that is known.
+    pub(super) earlier: Option<&'t Earlier<'t, 'a>>,
     pub(super) frame: &'t Frame,
     pub(super) limits: Option<&'t Limits>,
 }
@@ -138,6 +142,7 @@ impl Teller<'_, '_> {
             call,
             contrast,
             conditions: condition.into_iter().collect(),
+            novelty: self.novelty(draft),
             after: fitting.iter().map(|fitting| fitting.change.clone()).collect(),
             example: example.and_then(trace),
             healthy_twin: healthy_twin.and_then(trace),
@@ -147,6 +152,14 @@ impl Teller<'_, '_> {
         cause.evidence = self.evidence(draft, &cause, &fitting);
         cause.path = self.path(draft, cause.example);
         cause
+    }
+
+    /// Whether requests of a draft failed before too.
+    fn novelty(&self, draft: &Draft) -> Option<Novelty> {
+        let parts = draft.explanation.as_ref().map_or(&[][..], |e| &e.parts);
+        let keys: Vec<_> = parts.iter().map(|item| self.workshop.items.list[*item].key).collect();
+        let sites: Vec<Site> = self.sites(draft).collect();
+        self.earlier?.novelty(&keys, &sites)
     }
 
     fn trace(&self, request: &Request) -> Option<TraceId> {
@@ -362,7 +375,9 @@ pub(super) fn show_parts(parts: &[ConditionPart]) -> String {
         let key = part.attribute.split_once('.').map_or(part.attribute.as_str(), |(scope, key)| {
             if matches!(scope, "span" | "resource" | "scope") { key } else { &part.attribute }
         });
-        format!("{} {key} = {}", part.service, part.value)
+        let is_range = Limit::parse(&part.value).is_some();
+        let sign = if is_range { "" } else { "= " };
+        format!("{} {key} {sign}{}", part.service, part.value)
     };
     parts.iter().map(show).collect::<Vec<_>>().join(" and ")
 }

@@ -142,6 +142,8 @@ pub struct Cause {
     pub contrast: Contrast,
     /// Attributes that only these requests have, the best combination first.
     pub conditions: Vec<Condition>,
+    /// Whether it was there before, where that is known.
+    pub novelty: Option<Novelty>,
     /// Changes near the onset that fit, the best first.
     pub after: Vec<AfterChange>,
     /// A failing request to look at.
@@ -152,6 +154,29 @@ pub struct Cause {
     pub evidence: Vec<Evidence>,
     /// The failing calls that lead from the request to `call`, from the top, without it.
     pub path: Vec<Evidence>,
+}
+
+/// Whether the requests of a cause failed before the onset (in the baseline) too. Both shares are
+/// of the requests that meet its condition; without one, of those that make its call.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Novelty {
+    /// What the shares say.
+    pub kind: NoveltyKind,
+    /// How many of them failed before.
+    pub before: Share,
+    /// How many of them failed since.
+    pub since: Share,
+}
+
+/// What there was of a cause before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoveltyKind {
+    /// Nothing, though it would have shown.
+    New,
+    /// A smaller share of these requests failed.
+    Worse,
+    /// The same share of them failed: what is more is requests.
+    MoreOfTheSame,
 }
 
 /// A call that fails.

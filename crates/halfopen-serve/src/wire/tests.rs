@@ -198,6 +198,7 @@ fn why() -> WhyAnswer {
                 p_value: 1e-12,
                 implied_by_call: false,
             }],
+            novelty: None,
             after: Vec::new(),
             example: Some(trace_id),
             healthy_twin: None,

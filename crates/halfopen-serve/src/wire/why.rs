@@ -2,7 +2,7 @@
 
 use halfopen_model::answer::{
     AfterChange, BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Evidence,
-    EvidenceRef, Onset, Scope, Share, Slow, Verdict, VersionSplit, WhyAnswer,
+    EvidenceRef, Novelty, NoveltyKind, Onset, Scope, Share, Slow, Verdict, VersionSplit, WhyAnswer,
 };
 use serde::{Deserialize, Serialize};
 
@@ -121,6 +121,9 @@ pub struct CauseV1 {
     pub contrast: ContrastV1,
     /// Attributes that only these requests have.
     pub conditions: Vec<ConditionV1>,
+    /// Whether it was there before the onset, where that is known.
+    #[serde(default)]
+    pub novelty: Option<NoveltyV1>,
     /// Changes near the onset that fit.
     pub after: Vec<AfterV1>,
     /// A failing request.
@@ -132,6 +135,17 @@ pub struct CauseV1 {
     /// The failing calls that lead from the request to `call`, from the top, without it.
     #[serde(default)]
     pub path: Vec<EvidenceV1>,
+}
+
+/// Whether the requests of a cause failed before the onset (in the baseline) too.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct NoveltyV1 {
+    /// `new`, `worse` or `more_of_the_same`.
+    pub kind: String,
+    /// Of the requests that meet the condition, or make the call: those that failed before.
+    pub before: ShareV1,
+    /// Those that failed since.
+    pub since: ShareV1,
 }
 
 /// A call that fails.
@@ -324,12 +338,25 @@ impl From<&Cause> for CauseV1 {
             call: cause.call.as_ref().map(CallV1::from),
             contrast: ContrastV1::from(cause.contrast),
             conditions: cause.conditions.iter().map(ConditionV1::from).collect(),
+            novelty: cause.novelty.as_ref().map(NoveltyV1::from),
             after: cause.after.iter().map(AfterV1::from).collect(),
             example: cause.example.map(TraceIdV1),
             healthy_twin: cause.healthy_twin.map(TraceIdV1),
             evidence: cause.evidence.iter().map(EvidenceV1::from).collect(),
             path: cause.path.iter().map(EvidenceV1::from).collect(),
         }
+    }
+}
+
+impl From<&Novelty> for NoveltyV1 {
+    fn from(novelty: &Novelty) -> NoveltyV1 {
+        let kind = match novelty.kind {
+            NoveltyKind::New => "new",
+            NoveltyKind::Worse => "worse",
+            NoveltyKind::MoreOfTheSame => "more_of_the_same",
+        };
+        let (before, since) = (novelty.before.into(), novelty.since.into());
+        NoveltyV1 { kind: kind.to_owned(), before, since }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Why requests fail, on a few lines.
 
 use halfopen_serve::wire::{
-    AfterV1, CallV1, CauseV1, ConditionV1, ContrastV1, OnsetV1, PartV1, ScopeV1, SlowV1, WhyV1,
+    AfterV1, CallV1, CauseV1, ConditionV1, ContrastV1, NoveltyV1, OnsetV1, PartV1, ScopeV1, SlowV1,
+    WhyV1,
 };
 
 use super::text::{
@@ -196,6 +197,10 @@ fn cause(
             terminal.line(format_args!("{INDENT}{FAINT}{same}{FAINT:#}"))?;
         }
     }
+    // Where requests failed so rarely before that the headline says it, nothing is added.
+    if let Some(novelty) = cause.novelty.as_ref().filter(|novelty| all || novelty.kind != "new") {
+        terminal.line(format_args!("{INDENT}{}", novelty_text(novelty, words)))?;
+    }
     let shown = if all { cause.after.len() } else { CONDITIONS_SHOWN };
     for change in cause.after.iter().take(shown) {
         after(terminal, change, (onset, words))?;
@@ -280,9 +285,12 @@ fn part_text(part: &PartV1, beside: &[PartV1]) -> String {
             && other.attribute != part.attribute
     });
     let name = if twice { &part.attribute } else { name };
+    // A range of numbers has its own sign: `cart.items >= 51`.
+    let is_range = part.value.starts_with(">= ") || part.value.starts_with("< ");
+    let sign = if is_range { "" } else { "= " };
     match part.service.as_str() {
-        "" => format!("{name} = {}", part.value),
-        service => format!("{service}.{name} = {}", part.value),
+        "" => format!("{name} {sign}{}", part.value),
+        service => format!("{service}.{name} {sign}{}", part.value),
     }
 }
 
@@ -311,6 +319,26 @@ fn same_text(condition: &ConditionV1, columns: usize) -> String {
 }
 
 /// A change near the onset, and how its versions did.
+/// `before    5 % of 240 such requests failed, 5.2 % of 1,600 since: more of the same`.
+fn novelty_text(novelty: &NoveltyV1, words: &Words) -> String {
+    let (before, since, failed) = (&novelty.before, &novelty.since, words.failed);
+    if before.total <= 0.0 {
+        return "before    there was no such request: new".to_owned();
+    }
+    let what = match novelty.kind.as_str() {
+        "new" => "new",
+        "worse" => "they do more often than before",
+        _ => "more of the same",
+    };
+    format!(
+        "before    {} of {} such requests {failed}, {} of {} since: {what}",
+        percent(before.ratio),
+        count(before.total),
+        percent(since.ratio),
+        count(since.total),
+    )
+}
+
 fn after(
     terminal: &mut Terminal,
     after: &AfterV1,

@@ -65,6 +65,7 @@ fn answer() -> WhyAnswer {
         call: Some(call),
         contrast: Contrast::default(),
         conditions: vec![condition],
+        novelty: None,
         after: vec![change],
         example: None,
         healthy_twin: None,

@@ -1,0 +1,248 @@
+//! The second pass: who has what is left?
+
+use arrow::array::{Array, AsArray, Int64Array};
+use arrow::datatypes::{Int32Type, Int64Type};
+use halfopen_model::schema::ATTRIBUTES;
+
+use super::first::{CATEGORY_TAGS, NUMBER_TAGS};
+use super::limits::Ranges;
+use super::rows::Rows;
+use super::{CALLS, NAME};
+use crate::bits::Bits;
+use crate::codes::{Codes, UNSEEN};
+use crate::intern::{FoldMap, NONE, Words};
+use crate::spans::{KeyCache, MapEntries, Part};
+use crate::threads;
+
+/// A table from value and service may have this many cells; larger ones are looked up by hash.
+const CELLS_MAX: usize = 1 << 20;
+
+/// What is looked for of one attribute.
+pub(super) struct Plan {
+    pub(super) attribute: String,
+    pub(super) outcome: bool,
+    pub(super) values: Words,
+    /// Dense number of the service and value of each item.
+    pub(super) items: Vec<[u32; 2]>,
+    /// Ranges of numbers, by dense number of the service.
+    pub(super) ranges: Vec<(u32, Ranges)>,
+}
+
+impl Plan {
+    /// Sets that are filled: one for each item, then one for each bin of numbers.
+    pub(super) fn sets(&self) -> usize {
+        self.items.len() + self.ranges.iter().map(|(_, ranges)| ranges.bins()).sum::<usize>()
+    }
+}
+
+/// The set of each item and bin of each plan.
+pub(super) fn visit(rows: &Rows<'_, '_>, plans: &[Plan]) -> Vec<Vec<Bits>> {
+    let count = threads::threads(rows.spans.len());
+    let mut made = threads::each(count, |thread| {
+        let mut markers: Vec<Marker<'_>> =
+            plans.iter().map(|plan| Marker::new(plan, rows)).collect();
+        for (number, part) in rows.spans.parts.iter().enumerate() {
+            // Columns are shared out, so that each set is filled by one thread alone...
+            for marker in markers.iter_mut().skip(thread).step_by(count) {
+                marker.part(rows, part);
+            }
+            // ...while who reads the map fills sets of all attributes.
+            if number % count == thread {
+                map(rows, part, &mut markers);
+            }
+        }
+        markers.into_iter().map(|marker| marker.sets).collect::<Vec<_>>()
+    });
+    let mut all = made.swap_remove(0);
+    for other in made {
+        for (plan, (sets, others)) in plans.iter().zip(all.iter_mut().zip(other)) {
+            if sets.is_empty() {
+                *sets = others;
+            } else if !others.is_empty() {
+                sets.iter_mut().zip(&others).for_each(|(set, other)| set.add(other));
+            }
+            debug_assert!(sets.is_empty() || sets.len() == plan.sets());
+        }
+    }
+    for (plan, sets) in plans.iter().zip(&mut all) {
+        sets.resize_with(plan.sets(), || Bits::new(rows.cohorts.slots()));
+    }
+    all
+}
+
+/// Fills the sets of one plan.
+struct Marker<'p> {
+    plan: &'p Plan,
+    services: usize,
+    /// The item of each value and service, [`NONE`] for none; empty for large plans.
+    cells: Vec<u32>,
+    by_key: FoldMap<[u32; 2], u32>,
+    codes: Codes,
+    /// Place in the plan's ranges and first set, by service.
+    ranges: FoldMap<u32, (usize, usize)>,
+    slots: usize,
+    /// All sets; none until the first bit.
+    sets: Vec<Bits>,
+}
+
+impl<'p> Marker<'p> {
+    fn new(plan: &'p Plan, rows: &Rows<'_, '_>) -> Marker<'p> {
+        let services = rows.services.len();
+        let small = services * plan.values.len() <= CELLS_MAX;
+        let mut cells = vec![NONE; if small { services * plan.values.len() } else { 0 }];
+        let mut by_key = FoldMap::default();
+        for (item, [service, value]) in plan.items.iter().enumerate() {
+            if small {
+                cells[*value as usize * services + *service as usize] = item as u32;
+            } else {
+                by_key.insert([*service, *value], item as u32);
+            }
+        }
+        let (mut ranges, mut first) = (FoldMap::default(), plan.items.len());
+        for (place, (service, of_service)) in plan.ranges.iter().enumerate() {
+            ranges.insert(*service, (place, first));
+            first += of_service.bins();
+        }
+        let (slots, codes, sets) = (rows.cohorts.slots(), Codes::default(), Vec::new());
+        Marker { plan, services, cells, by_key, codes, ranges, slots, sets }
+    }
+
+    fn mark(&mut self, service: u32, value: u32, slot: u32) {
+        let item = if self.cells.is_empty() {
+            self.by_key.get(&[service, value]).copied().unwrap_or(NONE)
+        } else {
+            self.cells[value as usize * self.services + service as usize]
+        };
+        if item != NONE {
+            self.set(item as usize, slot);
+        }
+    }
+
+    fn mark_number(&mut self, service: u32, number: f64, slot: u32) {
+        let Some((place, first)) = self.ranges.get(&service).copied() else { return };
+        if let Some(bin) = self.plan.ranges[place].1.bin(number) {
+            self.set(first + bin, slot);
+        }
+    }
+
+    fn set(&mut self, set: usize, slot: u32) {
+        if self.sets.is_empty() {
+            self.sets.resize_with(self.plan.sets(), || Bits::new(self.slots));
+        }
+        self.sets[set].set(slot as usize);
+    }
+
+    /// Looks at one batch, without its map.
+    fn part(&mut self, rows: &Rows<'_, '_>, part: &Part<'_>) {
+        let (from, to) = (part.first, part.first + part.rows.num_rows());
+        match self.plan.attribute.as_str() {
+            NAME => return self.words_of(rows, &rows.service[from..to], &rows.spans.name, from),
+            CALLS => return self.words_of(rows, &rows.caller[from..to], &rows.callee, from),
+            _ => {}
+        }
+        let Some(column) = part.rows.column_by_name(&self.plan.attribute) else { return };
+        if column.null_count() == column.len() {
+            return;
+        }
+        if let Some(column) = column.as_dictionary_opt::<Int32Type>() {
+            let Some(values) = column.values().as_string_opt::<i32>() else { return };
+            let mut codes = std::mem::take(&mut self.codes);
+            let cells = codes.of(values);
+            let slots = &rows.cohorts.slot[from..to];
+            let services = &rows.service[from..to];
+            let keys = column.keys().values();
+            let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
+            for (row, (slot, key)) in slots.iter().zip(keys).enumerate() {
+                if *slot == NONE || nulls.is_some_and(|nulls| nulls.is_null(row)) {
+                    continue;
+                }
+                let cell = &mut cells[*key as usize];
+                if *cell == UNSEEN {
+                    let text =
+                        (!values.is_null(*key as usize)).then(|| values.value(*key as usize));
+                    *cell = text.and_then(|text| self.plan.values.find(text)).unwrap_or(NONE);
+                }
+                if *cell != NONE {
+                    let value = *cell;
+                    self.mark(services[row], value, *slot);
+                }
+            }
+            self.codes = codes;
+        } else if let Some(column) = column.as_primitive_opt::<Int64Type>() {
+            self.integers(rows, from, column);
+        }
+    }
+
+    /// Words of the answer: names of spans, services that are called.
+    fn words_of(&mut self, rows: &Rows<'_, '_>, services: &[u32], words: &[u32], from: usize) {
+        let mut values: FoldMap<u32, u32> = FoldMap::default();
+        let mut last = (NONE, NONE);
+        for (row, service) in services.iter().enumerate() {
+            let (word, slot) = (words[from + row], rows.cohorts.slot[from + row]);
+            if word == NONE || slot == NONE {
+                continue;
+            }
+            if word != last.0 {
+                let text = || rows.spans.words.text(word);
+                let find = || self.plan.values.find(text()).unwrap_or(NONE);
+                last = (word, *values.entry(word).or_insert_with(find));
+            }
+            if last.1 != NONE {
+                self.mark(*service, last.1, slot);
+            }
+        }
+    }
+
+    fn integers(&mut self, rows: &Rows<'_, '_>, from: usize, column: &Int64Array) {
+        let mut values: FoldMap<u64, u32> = FoldMap::default();
+        for row in 0..column.len() {
+            let slot = rows.cohorts.slot[from + row];
+            let outcome = self.plan.outcome && rows.spans.failed[from + row];
+            if slot == NONE || column.is_null(row) || outcome {
+                continue;
+            }
+            let (number, service) = (column.value(row), rows.service[from + row]);
+            let find = || self.plan.values.find(&number.to_string()).unwrap_or(NONE);
+            let value = *values.entry(number as u64).or_insert_with(find);
+            if value != NONE {
+                self.mark(service, value, slot);
+            }
+            self.mark_number(service, number as f64, slot);
+        }
+    }
+
+    fn entry(&mut self, service: u32, (tag, text): (u8, &str), failed: bool, slot: u32) {
+        if !CATEGORY_TAGS.contains(&tag) || (self.plan.outcome && failed) {
+            return;
+        }
+        if let Some(value) = self.plan.values.find(text) {
+            self.mark(service, value, slot);
+        }
+        if !self.ranges.is_empty()
+            && NUMBER_TAGS.contains(&tag)
+            && let Ok(number) = text.parse()
+        {
+            self.mark_number(service, number, slot);
+        }
+    }
+}
+
+/// Looks at the map of one batch.
+fn map(rows: &Rows<'_, '_>, part: &Part<'_>, markers: &mut [Marker<'_>]) {
+    let map = part.rows.column_by_name(ATTRIBUTES).and_then(|column| column.as_map_opt());
+    let Some(entries) = map.and_then(MapEntries::new) else { return };
+    let mut keys: KeyCache<'_, Option<usize>> = KeyCache::new();
+    let slots = &rows.cohorts.slot[part.first..part.first + part.rows.num_rows()];
+    for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| **slot != NONE) {
+        let row = part.first + index;
+        let (service, failed) = (rows.service[row], rows.spans.failed[row]);
+        for (ordinal, entry) in entries.of(index).enumerate() {
+            let wanted = |key: &str| {
+                let by_name = |marker: &Marker<'_>| marker.plan.attribute.as_str().cmp(key);
+                markers.binary_search_by(by_name).ok()
+            };
+            let Some(place) = keys.get(ordinal, entries.key(entry), wanted) else { continue };
+            markers[place].entry(service, entries.value(entry), failed, *slot);
+        }
+    }
+}
