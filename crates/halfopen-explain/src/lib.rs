@@ -11,7 +11,6 @@ mod anchor;
 mod bits;
 mod carriers;
 mod causes;
-pub mod chain;
 pub mod changes;
 mod codes;
 mod cohorts;

@@ -85,7 +85,7 @@ impl<S: ReadEvidence> Desk<S> {
         if !has_points {
             answer.gaps.push(self.no_points(&question.metric, now).await?);
         }
-        halfopen_explain::chain::of_metric(&mut answer);
+        halfopen_chain::of_metric(&mut answer);
         Ok(answer)
     }
 

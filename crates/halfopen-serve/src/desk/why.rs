@@ -1,7 +1,6 @@
 //! `why`: the window, the spans in it, what changed before.
 
 use arrow::array::RecordBatch;
-use halfopen_explain::chain;
 use halfopen_explain::why::{self, EDGE_NS, LOSS_METRICS, WhyEvidence, WhyQuestion};
 use halfopen_model::answer::{Gap, Scope, SlowRule, WhyAnswer};
 use halfopen_model::port::{Match, Rows, Scan};
@@ -88,7 +87,7 @@ impl<S: ReadEvidence> Desk<S> {
         answer.change = self.judged_changes(window, &evidence.changes, &mut gaps).await?;
         answer.gaps.extend(gaps);
         answer.gaps.extend(answer.suspects.as_ref().and_then(why::unread_statements));
-        chain::of_requests(&mut answer);
+        halfopen_chain::of_requests(&mut answer);
         Ok(answer)
     }
 
