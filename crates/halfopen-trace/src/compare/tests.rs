@@ -2,9 +2,10 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
-use halfopen_model::answer::{CallTimes, TraceAnswer, TraceComparison};
+use halfopen_model::answer::{CallTimes, Oddity, TraceAnswer, TraceComparison};
 use halfopen_model::time::{TimeRange, show_duration};
 use halfopen_model::{TraceId, UnixNanos};
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::kind::folded;
@@ -58,19 +59,25 @@ fn show(comparison: &TraceComparison) -> String {
         Some(times) => format!("{}x {}", times.count, show_duration(times.duration_ns)),
         None => "-".to_owned(),
     };
+    let odd = |odd: &Oddity| match odd {
+        Oddity::Slower { by_ns, own_ns } => {
+            format!("Slower by {}, own {}", show_duration(*by_ns), show_duration(*own_ns))
+        }
+        other => format!("{other:?}"),
+    };
     for (index, call) in comparison.calls.iter().enumerate() {
         let mark = if comparison.telling == Some(index) { ">" } else { " " };
         let indent = "  ".repeat(call.depth);
         let usual = call.peers_duration.map_or("-".into(), |s| show_duration(s.median_ns));
         writeln!(
             text,
-            "{mark}{indent}{} {} | {} | {} | {usual} in {} {:?}",
+            "{mark}{indent}{} {} | {} | {} | {usual} in {} {}",
             call.service,
             call.name,
             times(&call.here),
             times(&call.twin),
             call.peers_with,
-            call.odd,
+            call.odd.iter().map(odd).collect::<Vec<_>>().join(", "),
         )
         .expect("text");
     }
@@ -121,13 +128,13 @@ fn the_place_that_takes_the_time_tells_most() {
     check(
         &against(slow, &healthy(20)),
         expect![[r#"
-         gate POST_/orders | 1x 980.0 ms | 1x 80.0 ms | 80.0 ms in 20 [Slower { by_ns: 900000000, own_ns: 0 }]
-           gate call_pay | 1x 930.0 ms | 1x 30.0 ms | 30.0 ms in 20 [Slower { by_ns: 900000000, own_ns: 0 }]
-        >    pay charge | 1x 926.0 ms | 1x 26.0 ms | 26.0 ms in 20 [Slower { by_ns: 900000000, own_ns: 900000000 }]
-           gate call_stock | 1x 25.0 ms | 1x 25.0 ms | 25.0 ms in 20 []
-             stock reserve | 1x 23.0 ms | 1x 23.0 ms | 23.0 ms in 20 []
-        pay None resource.pod = Some("pay-b"), 0 of 20; [("pay-a", 20)]
-    "#]],
+             gate POST_/orders | 1x 980.0 ms | 1x 80.0 ms | 80.0 ms in 20 Slower by 900.0 ms, own 0 ns
+               gate call_pay | 1x 930.0 ms | 1x 30.0 ms | 30.0 ms in 20 Slower by 900.0 ms, own 0 ns
+            >    pay charge | 1x 926.0 ms | 1x 26.0 ms | 26.0 ms in 20 Slower by 900.0 ms, own 900.0 ms
+               gate call_stock | 1x 25.0 ms | 1x 25.0 ms | 25.0 ms in 20 
+                 stock reserve | 1x 23.0 ms | 1x 23.0 ms | 23.0 ms in 20 
+            pay None resource.pod = Some("pay-b"), 0 of 20; [("pay-a", 20)]
+        "#]],
     );
 }
 
@@ -145,14 +152,14 @@ fn calls_that_vanish_and_calls_that_multiply_are_told_with_what_fails() {
     check(
         &against(failing, &healthy(20)),
         expect![[r#"
-         gate POST_/orders | 1x 60.0 ms | 1x 80.0 ms | 80.0 ms in 20 [Fails]
-           gate call_pay | 3x 30.0 ms | 1x 30.0 ms | 30.0 ms in 20 [More, Fails]
-             pay charge | 3x 22.0 ms | 1x 26.0 ms | 26.0 ms in 20 [More, Fails]
-        >      pay ask_vault | 1x 6.0 ms | - | - in 0 [OnlyHere, Fails]
-           gate call_stock | - | 1x 25.0 ms | 25.0 ms in 20 [NotHere]
-             stock reserve | - | 1x 23.0 ms | 23.0 ms in 20 [NotHere]
-        pay Some("charge") span.items = Some("900"), 0 of 20; [("3", 20)]
-    "#]],
+             gate POST_/orders | 1x 60.0 ms | 1x 80.0 ms | 80.0 ms in 20 Fails
+               gate call_pay | 3x 30.0 ms | 1x 30.0 ms | 30.0 ms in 20 More, Fails
+                 pay charge | 3x 22.0 ms | 1x 26.0 ms | 26.0 ms in 20 More, Fails
+            >      pay ask_vault | 1x 6.0 ms | - | - in 0 OnlyHere, Fails
+               gate call_stock | - | 1x 25.0 ms | 25.0 ms in 20 NotHere
+                 stock reserve | - | 1x 23.0 ms | 23.0 ms in 20 NotHere
+            pay Some("charge") span.items = Some("900"), 0 of 20; [("3", 20)]
+        "#]],
     );
 }
 
@@ -174,13 +181,13 @@ fn requests_of_another_kind_are_no_peers() {
     check(
         &comparison,
         expect![[r#"
-         gate POST_/orders | 1x 80.0 ms | - | - in 0 []
-           gate call_pay | 1x 30.0 ms | - | - in 0 []
-             pay charge | 1x 26.0 ms | - | - in 0 []
-           gate call_stock | 1x 25.0 ms | - | - in 0 []
-             stock reserve | 1x 23.0 ms | - | - in 0 []
-        gap no healthy request of this kind near it: what is usual is not known
-    "#]],
+             gate POST_/orders | 1x 80.0 ms | - | - in 0 
+               gate call_pay | 1x 30.0 ms | - | - in 0 
+                 pay charge | 1x 26.0 ms | - | - in 0 
+               gate call_stock | 1x 25.0 ms | - | - in 0 
+                 stock reserve | 1x 23.0 ms | - | - in 0 
+            gap no healthy request of this kind near it: what is usual is not known
+        "#]],
     );
 }
 
@@ -210,10 +217,7 @@ proptest! {
     /// peers nothing is counted twice.
     #[test]
     fn every_span_is_in_one_call(
-        shapes in prop::collection::vec(
-            prop::collection::vec((0_u64..8, 0_u64..8, 0_usize..3, 0_i64..50, any::<bool>()), 1..12),
-            1..8,
-        ),
+        shapes in vec(vec((0_u64..8, 0_u64..8, 0_usize..3, 0_i64..50, any::<bool>()), 1..12), 1..8),
     ) {
         let requests: Vec<Vec<Drawn>> = shapes.iter().enumerate().map(|(number, shape)| {
             shape.iter().map(|(id, parent, service, start, error)| {
@@ -221,7 +225,8 @@ proptest! {
                 let error = if *error { " error" } else { "" };
                 let parent = if *parent == 0 { "-".into() } else { parent.to_string() };
                 let end = start + 10;
-                let line = format!("{}<{parent} {service} work {start}..{end} @server{error}", id + 1);
+                let times = format!("{start}..{end}");
+                let line = format!("{}<{parent} {service} work {times} @server{error}", id + 1);
                 let mut drawn = span_row(&line);
                 drawn.trace = trace_of(&(number + 1).to_string());
                 drawn

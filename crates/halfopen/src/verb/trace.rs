@@ -26,8 +26,8 @@ pub struct TraceArgs {
     /// A trace id or its beginning (four characters or more), a span id, or the id of a request
     pub id: String,
 
-    /// What is unlike in healthy requests of the same kind near it: calls that vanish, multiply, fail
-    /// or take longer, and attributes; with ID, beside that trace
+    /// What is unlike in healthy requests of the same kind near it: calls that vanish, multiply,
+    /// fail or take longer, and attributes; with ID, beside that trace
     #[arg(
         long,
         value_name = "ID",

@@ -56,8 +56,8 @@ pub struct WhyArgs {
     #[arg(long, value_name = "FROM..TO", allow_hyphen_values = true)]
     pub baseline: Option<String>,
 
-    /// Ask about slow requests in place of failing ones: those that take longer than their operation
-    /// usually does, or than LIMIT (800ms, 2s)
+    /// Ask about slow requests in place of failing ones: those that take longer than their
+    /// operation usually does, or than LIMIT (800ms, 2s)
     #[arg(
         long,
         value_name = "LIMIT",
