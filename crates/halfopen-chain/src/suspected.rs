@@ -169,6 +169,7 @@ pub(super) fn phrase(one: &Deviation) -> String {
         "edge_gap" => format!("calls {subject} are longer under way"),
         "call_shape" if one.now > one.before => format!("{subject} is called more often"),
         "call_shape" => format!("{subject} is called more rarely"),
+        "call_count" => format!("{subject} is called many times in one request"),
         "log_statement" if one.now > one.before => format!("writes more often \"{subject}\""),
         "log_statement" => format!("writes more rarely \"{subject}\""),
         "resource" => format!("uses more: {subject}"),

@@ -9,6 +9,7 @@
 //! that from a minute after are looked at too, and the one in which something stands out most is
 //! the answer.
 
+mod call_count;
 mod call_shape;
 mod combine;
 mod edge_gap;
@@ -37,6 +38,7 @@ use crate::intern::{FoldMap, NONE};
 use crate::spans::Spans;
 use crate::sql::Frame;
 use crate::tree::Forest;
+use call_count::Counts;
 use combine::{Calls, Observed};
 use eras::{Eras, Units};
 use kinship::Kinship;
@@ -104,6 +106,7 @@ struct Measured {
     self_time: Timing,
     edge_gap: Timing,
     call_shape: Presence,
+    call_count: Counts,
     statements: Statements,
     error_origin: Presence,
     resources: Resources,
@@ -128,6 +131,7 @@ impl Measured {
         let self_time = self_time::measure(spans, forest, &kin, &mut places);
         let edge_gap = edge_gap::measure(spans, forest, &kin, &mut places);
         let call_shape = call_shape::count(spans, forest, &kin, &mut places);
+        let call_count = call_count::count(spans, forest, &kin, &mut places);
         let error_origin = error_origin::count(spans, forest, &kin, &mut places);
         let statements = log_statement::mine(spans, forest, &units, beside.logs, &mut places);
         let resources = Resources::read(beside.metrics);
@@ -147,6 +151,7 @@ impl Measured {
             self_time,
             edge_gap,
             call_shape,
+            call_count,
             statements,
             error_origin,
             resources,
@@ -165,6 +170,8 @@ impl Measured {
         observed.extend(teller.gaps(&self.edge_gap.compare(&self.units, eras)));
         let shapes = self.call_shape.compare(&self.units, eras);
         observed.extend(shapes.iter().map(|shifted| teller.shape(shifted)));
+        let counts = self.call_count.compare(&self.units, eras);
+        observed.extend(counts.iter().map(|one| teller.multiplied(one)));
         let statements = self.statements.presence.compare(&self.units, eras);
         observed.extend(statements.iter().map(|shifted| teller.statement(shifted)));
         let origins = self.error_origin.compare(&self.units, eras);

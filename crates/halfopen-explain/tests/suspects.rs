@@ -77,6 +77,21 @@ fn a_call_that_is_gone_is_found_and_more_traffic_is_not() {
     none(&mart);
 }
 
+/// A query in a loop: the operation that makes the calls is at fault and not the one that is asked.
+#[test]
+fn calls_that_multiply_are_found_where_they_are_made() {
+    let mart = Mart::new(16, |plan| plan.times[STOCK] = 12);
+    let suspect = one(&mart, ORDERS, "call_count");
+    let calls = &suspect.evidence[0];
+    assert_eq!(
+        (calls.subject.as_str(), calls.unit.as_str()),
+        ("POST /orders → call stock", "calls")
+    );
+    assert_eq!((calls.before, calls.now), (1.0, 12.0));
+    // Two in place of one is a retry.
+    none(&Mart::new(17, |plan| plan.times[STOCK] = 2));
+}
+
 #[test]
 fn an_error_that_is_logged_is_found_and_one_that_is_gone_is_not() {
     let mart = Mart::new(7, |plan| plan.error(PAYMENT, "payment.rs:88 no card for user u17"));

@@ -22,7 +22,7 @@ const LIKELY_MIN: f64 = 0.5;
 const LIKELY_MIN_OF_MIX: f64 = 0.8;
 
 /// Kinds that move with the mix of requests.
-const OF_MIX: [&str; 2] = ["call_shape", "log_statement"];
+const OF_MIX: [&str; 3] = ["call_count", "call_shape", "log_statement"];
 
 /// ...and a strong one so far...
 const STRONG_MIN: f64 = 0.75;

@@ -76,7 +76,7 @@ impl Sql {
     }
 
     /// The medians of `times (trace_id, is_now, nanos)`. `beyond_ns`: of now only what is longer.
-    fn medians(&self, times: &str, beyond_ns: Option<i64>) -> String {
+    fn medians(&self, times: &str, beyond_ns: Option<impl std::fmt::Display>) -> String {
         let kept = beyond_ns
             .map_or(String::new(), |limit| format!(" where is_now = 0 or nanos > {limit}"));
         format!(
@@ -183,6 +183,26 @@ impl Sql {
             is("c", child[0]),
             text(child[1]),
         )
+    }
+
+    /// How many calls of one kind a span of an operation makes that makes any.
+    pub(super) fn call_count(
+        &self,
+        place: [&str; 2],
+        child: [&str; 2],
+        beyond: Option<f64>,
+    ) -> String {
+        let times = format!(
+            "times as (select p.trace_id, p.is_now, \
+             count(*) * 1.0 / count(distinct p.span_id) as nanos from told p \
+             join told c on c.trace_id = p.trace_id and c.parent_span_id = p.span_id \
+             where {} and p.name = {} and {} and c.name = {} group by p.trace_id, p.is_now)",
+            is("p", place[0]),
+            text(place[1]),
+            is("c", child[0]),
+            text(child[1]),
+        );
+        self.medians(&times, beyond)
     }
 
     /// In how many requests that a service takes part in it holds a failing span below which

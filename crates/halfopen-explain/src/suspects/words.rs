@@ -3,6 +3,7 @@
 use halfopen_model::answer::{Deviation, EvidenceRef};
 
 use super::Measured;
+use super::call_count::Multiplied;
 use super::combine::Observed;
 use super::eras::Eras;
 use super::presence::{Presence, Shifted};
@@ -124,6 +125,35 @@ impl Teller<'_, '_> {
         let query = self.sql.call_shape([text(service), text(name)], [callee, child]);
         observed.deviation.query = Some(query);
         observed
+    }
+
+    /// A call that one span makes more often than before.
+    pub(super) fn multiplied(&self, one: &Multiplied) -> Observed {
+        let [operation, call] = self.measured.places.pair(one.place);
+        let [[service, name], [callee, child]] =
+            [operation, call].map(|code| self.measured.places.pair(code));
+        let words = [service, name, callee, child].map(|code| self.spans.words.text(code));
+        let called = if callee == service { String::new() } else { format!("{} ", words[2]) };
+        let part = one.now.ratio() * 100.0;
+        let of = if one.is_tail { format!(", in {part:.0} %") } else { String::new() };
+        let deviation = Deviation {
+            id: String::new(),
+            kind: "call_count",
+            subject: format!("{} → {called}{}{of}", words[1], words[3]),
+            before: one.typical[0],
+            now: one.typical[1],
+            unit: "calls".to_owned(),
+            samples: one.now.total as u64,
+            samples_before: one.before.total as u64,
+            score: one.score(),
+            refs: self.trace(Some(one.example)),
+            query: Some(self.sql.call_count(
+                [words[0], words[1]],
+                [words[2], words[3]],
+                one.beyond(),
+            )),
+        };
+        Observed { service: words[0].to_owned(), instance: None, own: false, deviation }
     }
 
     /// A statement that is written more often or more rarely.

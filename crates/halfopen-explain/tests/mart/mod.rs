@@ -46,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) gap: [f64; 5],
     /// Whether each service is called.
     pub(crate) called: [bool; 5],
+    /// How often each service is called, where it is.
+    pub(crate) times: [usize; 5],
     /// Whether the span of each service has status error.
     pub(crate) failed: [bool; 5],
     /// Severity and text of lines, by service.
@@ -143,8 +145,15 @@ fn plan(dice: &mut Dice) -> Plan {
     let own = SERVICES.map(|(_, _, _, ms)| noise(ms));
     let gap = SERVICES.map(|_| noise(1.0));
     let luck = unit(dice);
-    let mut plan =
-        Plan { own, gap, called: [true; 5], failed: [false; 5], lines: Vec::new(), luck };
+    let mut plan = Plan {
+        own,
+        gap,
+        called: [true; 5],
+        times: [1; 5],
+        failed: [false; 5],
+        lines: Vec::new(),
+        luck,
+    };
     for (service, (_, name, _, _)) in SERVICES.iter().enumerate() {
         let id = dice.below(1_000_000);
         plan.info(service, &format!("{name}.rs:10 takes request {id} of user u{}", id % 97));
@@ -195,10 +204,21 @@ impl Told {
         let called = |callee: &usize| {
             *callee != GATEWAY && SERVICES[*callee].0 == service && plan.called[*callee]
         };
-        for callee in (0..SERVICES.len()).filter(called) {
+        let each = |callee: usize| std::iter::repeat_n(callee, plan.times[callee]);
+        for callee in (0..SERVICES.len()).filter(called).flat_map(each) {
             let (call, gap) = (dice.next() | 1, (plan.gap[callee] * MS / 2.0) as i64);
             let end = self.serve(plan, dice, trace, call, callee, now + gap) + gap;
-            self.span(trace, call, id, now, end, service, "call", "client", false);
+            self.span(
+                trace,
+                call,
+                id,
+                now,
+                end,
+                service,
+                &format!("call {}", SERVICES[callee].1),
+                "client",
+                false,
+            );
             now = end;
         }
         let end = now + half;

@@ -91,6 +91,8 @@ async fn times_count_as_sql_does() {
 async fn calls_and_failures_count_as_sql_does() {
     let gone = mart(4, |plan| plan.called[LEDGER] = false);
     check(&gone, &["call_shape"]).await;
+    let many = mart(9, |plan| plan.times[STOCK] = if plan.luck < 0.4 { 14 } else { 1 });
+    check(&many, &["call_count"]).await;
     let failing = mart(5, |plan| {
         if plan.luck < 0.5 {
             [ORDERS, PAYMENT].iter().for_each(|at| plan.failed[*at] = true);

@@ -101,6 +101,7 @@ fn deviation_text(deviation: &DeviationV1, columns: usize) -> String {
     let kind = match deviation.kind.as_str() {
         "self_time" => "self time of ",
         "edge_gap" => "under way, ",
+        "call_count" => "calls of each span, ",
         "call_shape" => "calls ",
         "log_statement" => "logs ",
         "error_origin" | "resource" => "",
