@@ -11,6 +11,7 @@ use halfopen_model::TimeRange;
 use halfopen_model::answer::{ConditionPart, Scope};
 use halfopen_model::time::SECOND_NS;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use shop::rows::{Span, Value, batches};
 use shop::{BEGIN_NS, Dice, Shop};
 
@@ -18,7 +19,8 @@ const SERVICES: [&str; 3] = ["gate", "cart", "pay"];
 
 /// A request of one to five spans with attributes of every form, some of them missing.
 fn request(number: u64, dice: &mut Dice) -> Vec<Span> {
-    let failed = dice.chance(0.3);
+    // Evenly over time: an onset, even one by chance, would cut the failing side short.
+    let failed = number.is_multiple_of(3);
     let weight = dice.chance(0.2).then(|| 1.0 + dice.below(4) as f64);
     let spans = 1 + dice.below(5);
     (0..spans as u64).map(|place| span(number, place, failed, weight, dice)).collect()
@@ -140,6 +142,7 @@ proptest! {
     #![proptest_config(ProptestConfig {
         cases: 60,
         failure_persistence: None,
+        rng_seed: RngSeed::Fixed(2026),
         ..ProptestConfig::default()
     })]
 

@@ -3,6 +3,7 @@
 mod shop;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use halfopen_explain::why::{WhyEvidence, WhyQuestion, why};
 use halfopen_model::answer::{ConditionPart, Contrast, Scope, Verdict, WhyAnswer};
@@ -64,8 +65,15 @@ fn carries(span: &Span, part: &ConditionPart) -> bool {
     span.service == part.service && span.attributes.iter().any(value)
 }
 
+/// When failing requests count: since the onset, which chance alone shows once in a thousand
+/// answers.
+fn counting(answer: &WhyAnswer) -> Range<i64> {
+    let until = answer.onset.and_then(|onset| onset.until).unwrap_or(answer.window.to);
+    answer.onset.map_or(answer.window.from, |onset| onset.at).0..until.0
+}
+
 /// Counts requests to `POST /checkout` that carry all parts, by walking every span.
-fn naive(spans: &[Span], parts: &[ConditionPart], reason: &str) -> Contrast {
+fn naive(spans: &[Span], parts: &[ConditionPart], reason: &str, counting: &Range<i64>) -> Contrast {
     let roots = || spans.iter().filter(|span| span.parent == 0 && span.name == "POST /checkout");
     let with = |part: &ConditionPart| -> BTreeSet<u128> {
         spans.iter().filter(|span| carries(span, part)).map(|span| span.trace).collect()
@@ -80,7 +88,9 @@ fn naive(spans: &[Span], parts: &[ConditionPart], reason: &str) -> Contrast {
     for root in roots() {
         let carried = sets.iter().all(|set| set.contains(&root.trace));
         let share = match root.status {
-            "error" if here.contains(&root.trace) => &mut contrast.failing,
+            "error" if here.contains(&root.trace) && counting.contains(&root.start) => {
+                &mut contrast.failing
+            }
             "error" => continue,
             _ => &mut contrast.healthy,
         };
@@ -99,14 +109,18 @@ proptest! {
         let spans = shop.spans();
         let answer = ask(&shop, &spans, batch_rows);
         prop_assert_eq!(answer.verdict, Verdict::Explained);
+        let counting = counting(&answer);
         for cause in &answer.causes {
             let Some(call) = &cause.call else { continue };
             let reason = call.reason.strip_prefix("HTTP 500: ").unwrap_or(&call.reason);
             for condition in &cause.conditions {
-                prop_assert_eq!(condition.contrast, naive(&spans, &condition.parts, reason));
+                prop_assert_eq!(condition.contrast, naive(&spans, &condition.parts, reason, &counting));
             }
         }
-        let roots = || spans.iter().filter(|span| span.name == "POST /checkout");
+        let roots = || {
+            let roots = spans.iter().filter(|span| span.name == "POST /checkout");
+            roots.filter(|root| counting.contains(&root.start))
+        };
         prop_assert_eq!(answer.failing.total, roots().count() as f64);
         let failing = roots().filter(|span| span.status == "error").count();
         prop_assert_eq!(answer.failing.count, failing as f64);
