@@ -49,8 +49,8 @@ pub struct DeviationV1 {
     /// By which the chain names it; the same evidence has the same id in every answer.
     #[serde(default)]
     pub id: String,
-    /// self_time, edge_gap, call_shape, call_count, log_statement, error_origin, resource; request_time and
-    /// call_time on the way.
+    /// self_time, edge_gap, call_shape, call_count, log_statement, error_origin, resource;
+    /// request_time and call_time on the way.
     pub kind: String,
     /// What was measured: an operation, a pair of services, a statement, a metric.
     pub subject: String,

@@ -61,7 +61,7 @@ fn show(comparison: &TraceComparison) -> String {
     };
     let odd = |odd: &Oddity| match odd {
         Oddity::Slower { by_ns, own_ns } => {
-            format!("Slower by {}, own {}", show_duration(*by_ns), show_duration(*own_ns))
+            format!("+{}, own {}", show_duration(*by_ns), show_duration(*own_ns))
         }
         other => format!("{other:?}"),
     };
@@ -128,9 +128,9 @@ fn the_place_that_takes_the_time_tells_most() {
     check(
         &against(slow, &healthy(20)),
         expect![[r#"
-             gate POST_/orders | 1x 980.0 ms | 1x 80.0 ms | 80.0 ms in 20 Slower by 900.0 ms, own 0 ns
-               gate call_pay | 1x 930.0 ms | 1x 30.0 ms | 30.0 ms in 20 Slower by 900.0 ms, own 0 ns
-            >    pay charge | 1x 926.0 ms | 1x 26.0 ms | 26.0 ms in 20 Slower by 900.0 ms, own 900.0 ms
+             gate POST_/orders | 1x 980.0 ms | 1x 80.0 ms | 80.0 ms in 20 +900.0 ms, own 0 ns
+               gate call_pay | 1x 930.0 ms | 1x 30.0 ms | 30.0 ms in 20 +900.0 ms, own 0 ns
+            >    pay charge | 1x 926.0 ms | 1x 26.0 ms | 26.0 ms in 20 +900.0 ms, own 900.0 ms
                gate call_stock | 1x 25.0 ms | 1x 25.0 ms | 25.0 ms in 20 
                  stock reserve | 1x 23.0 ms | 1x 23.0 ms | 23.0 ms in 20 
             pay None resource.pod = Some("pay-b"), 0 of 20; [("pay-a", 20)]
