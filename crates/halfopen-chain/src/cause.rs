@@ -2,10 +2,10 @@
 //! which condition, after which change.
 
 use halfopen_model::answer::{
-    Call, Cause, Condition, ConditionPart, Confidence, Contrast, Evidence, Hop, HopKind,
-    Refutation, Strength, WhyAnswer,
+    Call, Cause, Condition, ConditionPart, Confidence, Contrast, Evidence, Hop, HopKind, Novelty,
+    NoveltyKind, Refutation, Strength, WhyAnswer,
 };
-use halfopen_model::figure::{show_about, show_percent};
+use halfopen_model::figure::{show_about, show_novelty, show_part, show_percent};
 
 use super::{by_query, change, of_both, of_contrast, symptom, words};
 
@@ -17,6 +17,7 @@ pub(super) fn hops(answer: &WhyAnswer, cause: &Cause) -> Vec<Hop> {
     let told =
         conditions.map(|(condition, evidence)| self::condition(answer, cause, condition, evidence));
     hops.extend(told);
+    add_novelty(answer, cause, &mut hops);
     if cause.call.is_none() && cause.conditions.is_empty() {
         hops.push(super::unknown(answer));
     }
@@ -137,29 +138,19 @@ fn call_text(call: &Call, is_slow: bool) -> String {
 }
 
 fn parts(parts: &[ConditionPart], between: &str) -> String {
-    let shown = parts.iter().map(|part| part_text(part, parts));
-    shown.collect::<Vec<_>>().join(between)
+    let told = |part: &'_ ConditionPart| show_part(texts(part), parts.iter().map(texts));
+    parts.iter().map(told).collect::<Vec<_>>().join(between)
 }
 
-/// `payment.k8s.pod.name = payment-7c9-x2`. Where it was set (`resource.`, `span.`) is said only
-/// where the name alone could be taken for another.
-fn part_text(part: &ConditionPart, beside: &[ConditionPart]) -> String {
-    let name = bare(&part.attribute);
-    let twice = beside.iter().any(|other| {
-        other.service == part.service
-            && bare(&other.attribute) == name
-            && other.attribute != part.attribute
-    });
-    let name = if twice { &part.attribute } else { name };
-    match part.service.as_str() {
-        "" => format!("{name} = {}", part.value),
-        service => format!("{service}.{name} = {}", part.value),
-    }
+fn texts(part: &ConditionPart) -> [&str; 3] {
+    [&part.service, &part.attribute, &part.value]
 }
 
-fn bare(attribute: &str) -> &str {
-    match attribute.split_once('.') {
-        Some(("resource" | "scope" | "span" | "log" | "metric", name)) => name,
-        _ => attribute,
+/// What is no news: these requests failed before as well. On the last hop that is about them.
+fn add_novelty(answer: &WhyAnswer, cause: &Cause, hops: &mut [Hop]) {
+    let old = cause.novelty.as_ref().filter(|novelty| novelty.kind != NoveltyKind::New);
+    if let (Some(Novelty { kind, before, since }), Some(hop)) = (old, hops.last_mut()) {
+        let told = show_novelty(*kind, *before, *since, words(answer).failed);
+        hop.notes.insert(0, format!("before: {told}"));
     }
 }

@@ -69,7 +69,10 @@ fn symptom(answer: &WhyAnswer, suspects: &Suspects) -> Hop {
         },
         None => Hop {
             kind: HopKind::Symptom,
-            statement: format!("no {} fail or take longer for certain", requests(answer)),
+            statement: format!(
+                "no kind of {} is known to fail more or to take longer",
+                requests(answer)
+            ),
             numbers: String::new(),
             notes: Vec::new(),
             evidence: Vec::new(),

@@ -2,7 +2,7 @@
 
 use chrono::Timelike as _;
 
-use crate::answer::Share;
+use crate::answer::{NoveltyKind, Share};
 use crate::time::{UnixNanos, show_duration};
 
 /// A count with separators: 9,830. Weighted counts are rounded.
@@ -71,6 +71,53 @@ pub fn show_amount(number: f64, unit: &str) -> String {
     format!("{number:.digits$}{space}{unit}")
 }
 
+/// The name of an attribute without where it was set: `k8s.pod.name`.
+pub fn bare_name(attribute: &str) -> &str {
+    match attribute.split_once('.') {
+        Some(("resource" | "scope" | "span" | "log" | "metric", name)) => name,
+        _ => attribute,
+    }
+}
+
+/// `payment.k8s.pod.name = payment-7c9-x2`, `checkout.cart.items >= 51`: service, attribute and
+/// value. Where the attribute was set is said only where its name alone could be taken for one
+/// of those `beside` it.
+pub fn show_part<'p>(
+    [service, attribute, value]: [&'p str; 3],
+    mut beside: impl Iterator<Item = [&'p str; 3]>,
+) -> String {
+    let bare = bare_name(attribute);
+    let is_other =
+        |[of, other, _]: [&str; 3]| of == service && bare_name(other) == bare && other != attribute;
+    let name = if beside.any(is_other) { attribute } else { bare };
+    let dot = if service.is_empty() { "" } else { "." };
+    format!("{service}{dot}{name} {}{value}", sign_of(value))
+}
+
+/// What stands between a name and its value: a range of numbers has its own sign.
+pub fn sign_of(value: &str) -> &'static str {
+    if value.starts_with(">= ") || value.starts_with("< ") { "" } else { "= " }
+}
+
+/// What was before: `5 % of 240 such requests failed, 5.2 % of 1,600 since: more of the same`.
+pub fn show_novelty(kind: NoveltyKind, before: Share, since: Share, failed: &str) -> String {
+    if before.total <= 0.0 {
+        return "there was no such request: new".to_owned();
+    }
+    let what = match kind {
+        NoveltyKind::New => "new",
+        NoveltyKind::Worse => "more often than before",
+        NoveltyKind::MoreOfTheSame => "more of the same",
+    };
+    format!(
+        "{} of {} such requests {failed}, {} of {} since: {what}",
+        show_percent(before.ratio()),
+        show_count(before.total),
+        show_percent(since.ratio()),
+        show_count(since.total),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,5 +134,26 @@ mod tests {
         assert_eq!(show_amount(2.5e9, "ns"), "2.5 s");
         assert_eq!(show_amount(12.34, "{thread}"), "12.3 thread");
         assert_eq!(show_about(900_000_000_000), "15 min");
+    }
+
+    #[test]
+    fn a_part_says_where_it_was_set_only_where_it_must() {
+        let pod = ["pay", "resource.pod", "pay-2"];
+        assert_eq!(show_part(pod, [pod].into_iter()), "pay.pod = pay-2");
+        let twice = [pod, ["pay", "span.pod", "x"]];
+        assert_eq!(show_part(pod, twice.into_iter()), "pay.resource.pod = pay-2");
+        let range = ["", "span.items", ">= 5 and < 9"];
+        assert_eq!(show_part(range, [pod].into_iter()), "items >= 5 and < 9");
+    }
+
+    #[test]
+    fn what_was_so_before_is_told_with_both_shares() {
+        let (before, since) = (Share::new(12.0, 240.0), Share::new(80.0, 1_600.0));
+        assert_eq!(
+            show_novelty(NoveltyKind::MoreOfTheSame, before, since, "failed"),
+            "5 % of 240 such requests failed, 5 % of 1,600 since: more of the same"
+        );
+        let never = show_novelty(NoveltyKind::New, Share::default(), since, "failed");
+        assert_eq!(never, "there was no such request: new");
     }
 }

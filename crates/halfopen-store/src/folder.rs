@@ -23,6 +23,17 @@ use crate::error::StoreError;
 /// The format of folders that this version writes.
 pub(crate) const FORMAT: u32 = 2;
 const FORMAT_WORDS: &str = "halfopen store ";
+/// The lock of a folder, let go with the value.
+pub(crate) struct FolderLock(File);
+
+impl Drop for FolderLock {
+    /// Closing the file is not enough: a process that was begun a moment ago has a copy of it until
+    /// it runs its program, and the copy holds the lock.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
 /// More than a lock file ever holds: who has the folder, in one line.
 const LOCK_BYTES_MAX: u64 = 512;
 
@@ -34,7 +45,7 @@ pub(crate) struct Folder {
 
 impl Folder {
     /// Makes the folder where needed, takes its lock, checks its format.
-    pub(crate) fn create(root: &Path) -> Result<(Folder, File), StoreError> {
+    pub(crate) fn create(root: &Path) -> Result<(Folder, FolderLock), StoreError> {
         fs::create_dir_all(root).map_err(StoreError::file("make the folder", root))?;
         let folder = Folder { root: root.to_owned() };
         if !folder.path("FORMAT").exists() {
@@ -61,7 +72,7 @@ impl Folder {
     }
 
     /// Takes the lock of a folder that is there, and checks its format.
-    pub(crate) fn existing(root: &Path) -> Result<(Folder, File), StoreError> {
+    pub(crate) fn existing(root: &Path) -> Result<(Folder, FolderLock), StoreError> {
         let folder = Folder { root: root.to_owned() };
         if !root.is_dir() {
             return Err(StoreError::Missing { folder: root.to_owned() });
@@ -70,7 +81,7 @@ impl Folder {
         let lock = match folder.lock() {
             // Nobody can write here: a snapshot, a backup. Others may read beside us.
             Err(StoreError::File { path, source, .. }) if is_read_only(&source) => {
-                File::open(&path).map_err(StoreError::file("open", &path))?
+                FolderLock(File::open(&path).map_err(StoreError::file("open", &path))?)
             }
             lock => lock?,
         };
@@ -140,7 +151,7 @@ impl Folder {
         self.write_new("FORMAT", format!("{FORMAT_WORDS}{FORMAT}\n").as_bytes())
     }
 
-    fn lock(&self) -> Result<File, StoreError> {
+    fn lock(&self) -> Result<FolderLock, StoreError> {
         let path = self.path("LOCK");
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
@@ -160,7 +171,7 @@ impl Folder {
         // Word for others only: a full disk must not keep us from reading.
         let _ = file.set_len(0).and_then(|()| file.rewind());
         let _ = writeln!(file, "process {}", std::process::id());
-        Ok(file)
+        Ok(FolderLock(file))
     }
 
     fn write_new(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
@@ -192,4 +203,21 @@ pub(crate) fn sync_folder(path: &Path) -> Result<(), StoreError> {
     File::open(path)
         .and_then(|folder| folder.sync_all())
         .map_err(StoreError::file("sync the folder", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_free_when_its_lock_is_let_go_whoever_has_a_copy_of_the_file() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = Folder { root: place.path().to_owned() };
+        let lock = folder.lock().expect("nobody has it");
+        // What a process that is being begun has.
+        let _copy = lock.0.try_clone().expect("a file");
+        assert!(matches!(folder.lock(), Err(StoreError::Locked { .. })));
+        drop(lock);
+        assert!(folder.lock().is_ok());
+    }
 }

@@ -3,7 +3,6 @@
 //! **Invariant:** a view holds each acknowledged row exactly once. Rows leave memory and their
 //! segments appear under one lock.
 
-use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -16,7 +15,7 @@ use crate::catalogue::{Catalogue, Reach};
 use crate::config::StoreConfig;
 use crate::counters::{Counters, count};
 use crate::crash::Crash;
-use crate::folder::Folder;
+use crate::folder::{Folder, FolderLock};
 use crate::hot::{Generation, HotBatch};
 use crate::intake::Intake;
 use crate::remove::Leaving;
@@ -65,7 +64,7 @@ pub(crate) struct Shared {
     pub(crate) sql: std::sync::OnceLock<crate::sql::session::Base>,
     state: RwLock<State>,
     hot_bytes: AtomicUsize,
-    lock: Mutex<Option<File>>,
+    lock: Mutex<Option<FolderLock>>,
 }
 
 /// What only one task at a time may do: seal, set aside, tidy up.
@@ -121,7 +120,7 @@ pub(crate) struct Parts {
     pub(crate) config: StoreConfig,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) folder: Folder,
-    pub(crate) lock: File,
+    pub(crate) lock: FolderLock,
     pub(crate) read_only: bool,
     pub(crate) intake: Intake,
     pub(crate) wal_files: WalFiles,

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -33,7 +33,11 @@ const ROWS_AT_ONCE_MAX: usize = 2_048;
 /// Threads that bring large writes into their stored form.
 const PREPARING_THREADS: usize = 2;
 
-/// How long closing waits for work that is nearly done, whatever the deadline.
+/// What closing says when it ends before the work on the folder does.
+const STILL_KEPT: &str =
+    "work on the catalogue is still under way; the folder is free when it is done";
+
+/// How long closing waits for work that is nearly done, also beyond the deadline.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
 
 /// The store. Clones are cheap and share everything.
@@ -158,9 +162,10 @@ impl Store {
     }
 
     /// Refuses further writes, seals, and says what it did. What is not sealed within `deadline`
-    /// stays in the WAL; with a deadline of zero nothing is sealed.
+    /// stays in the WAL; with a deadline of zero nothing is sealed. Work that is under way is waited
+    /// for until then, and two seconds at least; a note says when it goes on and keeps the folder.
     pub async fn close(&self, deadline: Duration) -> CloseReport {
-        let mut report = CloseReport::default();
+        let (began, mut report) = (Instant::now(), CloseReport::default());
         let shared = Arc::clone(&self.inner.shared);
         if shared.read_only {
             shared.unlock();
@@ -176,25 +181,27 @@ impl Store {
             }
         }
         report.rows_in_wal = stats::hot_rows(&shared);
-        // So does a merge, which was told to give up; what it leaves the next start removes.
-        let _merge = tokio::time::timeout(CLOSE_GRACE, shared.compacting.lock()).await;
+        let left = || CLOSE_GRACE.max(deadline.saturating_sub(began.elapsed()));
+        // A merge was told to give up; what it leaves the next start removes.
+        let _merge = tokio::time::timeout(left(), shared.compacting.lock()).await;
         // A seal that is still under way keeps the folder until it is done.
-        let keeping = tokio::time::timeout(CLOSE_GRACE, shared.keeping.lock()).await;
-        if let Ok(mut keeping) = keeping {
-            if report.rows_in_wal == 0 {
-                let sealed = shared.state().sealed;
-                if let Err(error) = shared.wal_files.cut(sealed, true) {
-                    report.notes.push(with_causes(&error));
-                }
-            }
-            if let Some(catalogue) = keeping.catalogue.take()
-                && let Err(error) = catalogue.close().await
-            {
+        let Ok(mut keeping) = tokio::time::timeout(left(), shared.keeping.lock()).await else {
+            report.notes.push(STILL_KEPT.to_owned());
+            return report;
+        };
+        if report.rows_in_wal == 0 {
+            let sealed = shared.state().sealed;
+            if let Err(error) = shared.wal_files.cut(sealed, true) {
                 report.notes.push(with_causes(&error));
             }
-            self.inner.stop_tasks();
-            shared.unlock();
         }
+        if let Some(catalogue) = keeping.catalogue.take()
+            && let Err(error) = catalogue.close().await
+        {
+            report.notes.push(with_causes(&error));
+        }
+        self.inner.stop_tasks();
+        shared.unlock();
         report
     }
 
@@ -309,5 +316,33 @@ impl std::fmt::Debug for Store {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let snapshot = self.inner.shared.counters.seals.load(Ordering::Relaxed);
         formatter.debug_struct("Store").field("seals", &snapshot).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed;
+
+    impl Clock for Fixed {
+        fn now(&self) -> halfopen_model::UnixNanos {
+            halfopen_model::UnixNanos(1)
+        }
+    }
+
+    #[tokio::test]
+    async fn closing_says_that_work_still_keeps_the_folder() {
+        let place = tempfile::tempdir().expect("a folder");
+        let open = || Store::open(StoreConfig::in_folder(place.path()), Arc::new(Fixed));
+        let (store, _) = open().await.expect("opens");
+        let shared = Arc::clone(&store.inner.shared);
+        let work = shared.keeping.lock().await;
+        assert_eq!(store.close(Duration::ZERO).await.notes, [STILL_KEPT]);
+        assert!(matches!(open().await, Err(StoreError::Locked { .. })));
+
+        drop(work);
+        assert!(store.close(Duration::ZERO).await.notes.is_empty());
+        assert!(open().await.is_ok());
     }
 }

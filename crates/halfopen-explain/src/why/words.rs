@@ -8,13 +8,14 @@ use halfopen_model::answer::{
     Call, Cause, Condition, ConditionPart, Contrast, Novelty, Scope, Share, SlowRule, Strength,
     WhyAnswer,
 };
+use halfopen_model::figure::{bare_name, sign_of};
 use halfopen_model::time::show_duration;
 
 use super::Sides;
 use super::novelty::Earlier;
 use crate::anchor::{self, Request, Requests};
 use crate::bits::Bits;
-use crate::carriers::{Limit, Whole};
+use crate::carriers::Whole;
 use crate::causes::{Draft, Workshop};
 use crate::changes::{self, Change, Fitting, Judged};
 use crate::difference::{Coincidence, Explanation, names};
@@ -372,12 +373,8 @@ pub(super) fn subject(call: &Call) -> String {
 /// `payment service.version = 2.3.0 and payment gift_card = true`.
 pub(super) fn show_parts(parts: &[ConditionPart]) -> String {
     let show = |part: &ConditionPart| {
-        let key = part.attribute.split_once('.').map_or(part.attribute.as_str(), |(scope, key)| {
-            if matches!(scope, "span" | "resource" | "scope") { key } else { &part.attribute }
-        });
-        let is_range = Limit::parse(&part.value).is_some();
-        let sign = if is_range { "" } else { "= " };
-        format!("{} {key} {sign}{}", part.service, part.value)
+        let (name, sign) = (bare_name(&part.attribute), sign_of(&part.value));
+        format!("{} {name} {sign}{}", part.service, part.value)
     };
     parts.iter().map(show).collect::<Vec<_>>().join(" and ")
 }

@@ -348,6 +348,17 @@ impl From<&Cause> for CauseV1 {
     }
 }
 
+impl NoveltyV1 {
+    /// What `kind` says; more of the same for a word that is not known.
+    pub fn kind(&self) -> NoveltyKind {
+        match self.kind.as_str() {
+            "new" => NoveltyKind::New,
+            "worse" => NoveltyKind::Worse,
+            _ => NoveltyKind::MoreOfTheSame,
+        }
+    }
+}
+
 impl From<&Novelty> for NoveltyV1 {
     fn from(novelty: &Novelty) -> NoveltyV1 {
         let kind = match novelty.kind {

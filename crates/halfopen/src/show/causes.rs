@@ -1,7 +1,9 @@
 //! Why requests fail, on a few lines.
 
+use halfopen_model::answer::Share;
+use halfopen_model::figure::{show_novelty, show_part};
 use halfopen_serve::wire::{
-    AfterV1, CallV1, CauseV1, ConditionV1, ContrastV1, NoveltyV1, OnsetV1, PartV1, ScopeV1, SlowV1,
+    AfterV1, CallV1, CauseV1, ConditionV1, ContrastV1, OnsetV1, PartV1, ScopeV1, ShareV1, SlowV1,
     WhyV1,
 };
 
@@ -199,7 +201,10 @@ fn cause(
     }
     // Where requests failed so rarely before that the headline says it, nothing is added.
     if let Some(novelty) = cause.novelty.as_ref().filter(|novelty| all || novelty.kind != "new") {
-        terminal.line(format_args!("{INDENT}{}", novelty_text(novelty, words)))?;
+        let share = |share: &ShareV1| Share::new(share.count, share.total);
+        let (before, since) = (share(&novelty.before), share(&novelty.since));
+        let text = show_novelty(novelty.kind(), before, since, words.failed);
+        terminal.line(format_args!("{INDENT}before    {text}"))?;
     }
     let shown = if all { cause.after.len() } else { CONDITIONS_SHOWN };
     for change in cause.after.iter().take(shown) {
@@ -275,30 +280,12 @@ fn condition_text(condition: &ConditionV1) -> String {
     clean(&format!("{}{call}", parts.join(" and "))).into_owned()
 }
 
-/// `payment.k8s.pod.name = payment-7c9-x2`. Where it was set (`resource.`, `span.`) is said only
-/// where the name alone could be taken for another.
 fn part_text(part: &PartV1, beside: &[PartV1]) -> String {
-    let name = bare(&part.attribute);
-    let twice = beside.iter().any(|other| {
-        other.service == part.service
-            && bare(&other.attribute) == name
-            && other.attribute != part.attribute
-    });
-    let name = if twice { &part.attribute } else { name };
-    // A range of numbers has its own sign: `cart.items >= 51`.
-    let is_range = part.value.starts_with(">= ") || part.value.starts_with("< ");
-    let sign = if is_range { "" } else { "= " };
-    match part.service.as_str() {
-        "" => format!("{name} {sign}{}", part.value),
-        service => format!("{service}.{name} {sign}{}", part.value),
-    }
+    show_part(texts(part), beside.iter().map(texts))
 }
 
-fn bare(attribute: &str) -> &str {
-    match attribute.split_once('.') {
-        Some(("resource" | "scope" | "span" | "log" | "metric", name)) => name,
-        _ => attribute,
-    }
+fn texts(part: &PartV1) -> [&str; 3] {
+    [&part.service, &part.attribute, &part.value]
 }
 
 /// Attributes that say the same as a condition: as many as one line holds.
@@ -319,26 +306,6 @@ fn same_text(condition: &ConditionV1, columns: usize) -> String {
 }
 
 /// A change near the onset, and how its versions did.
-/// `before    5 % of 240 such requests failed, 5.2 % of 1,600 since: more of the same`.
-fn novelty_text(novelty: &NoveltyV1, words: &Words) -> String {
-    let (before, since, failed) = (&novelty.before, &novelty.since, words.failed);
-    if before.total <= 0.0 {
-        return "before    there was no such request: new".to_owned();
-    }
-    let what = match novelty.kind.as_str() {
-        "new" => "new",
-        "worse" => "they do more often than before",
-        _ => "more of the same",
-    };
-    format!(
-        "before    {} of {} such requests {failed}, {} of {} since: {what}",
-        percent(before.ratio),
-        count(before.total),
-        percent(since.ratio),
-        count(since.total),
-    )
-}
-
 fn after(
     terminal: &mut Terminal,
     after: &AfterV1,

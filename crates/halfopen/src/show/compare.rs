@@ -1,5 +1,6 @@
 //! One trace beside others, call by call: only what is unlike them, unless all is asked for.
 
+use halfopen_model::figure::bare_name;
 use halfopen_model::time::show_duration;
 use halfopen_serve::wire::{ComparedAttributeV1, ComparedCallV1, ComparisonV1};
 
@@ -209,9 +210,7 @@ fn notes(call: &ComparedCallV1, peers: u64) -> Vec<String> {
 }
 
 fn attribute(terminal: &mut Terminal, one: &ComparedAttributeV1) -> Result<(), Failure> {
-    let bare = one.attribute.split_once('.').map_or(one.attribute.as_str(), |(scope, name)| {
-        if matches!(scope, "span" | "resource" | "scope") { name } else { &one.attribute }
-    });
+    let bare = bare_name(&one.attribute);
     let here =
         one.here.as_ref().map_or_else(|| "is missing".to_owned(), |here| format!("= {here}"));
     let values: Vec<String> = one
