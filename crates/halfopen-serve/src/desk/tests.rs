@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow::array::{
     ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray,
@@ -8,9 +8,10 @@ use arrow::compute::cast;
 use expect_test::{Expect, expect};
 use halfopen_model::answer::Matched;
 use halfopen_model::memory::MemoryEvidence;
+use halfopen_model::port::{Match, ReadError, Rows, Scan};
 use halfopen_model::schema::{Form, schema};
 use halfopen_model::time::SECOND_NS;
-use halfopen_model::{Batch, Clock, Table, TimeRange, UnixNanos};
+use halfopen_model::{Batch, Clock, ReadEvidence, Table, TimeRange, UnixNanos};
 
 use super::{Desk, DeskSettings, WhyAsk};
 
@@ -187,6 +188,58 @@ async fn spans_that_cannot_be_thinned_out_are_cut_and_that_is_told() {
     let (batches, truncated) = desk.spans_in(window, &mut gaps).await.expect("evidence reads");
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
     assert_eq!((rows, truncated), (50, Some(50)));
+}
+
+/// Evidence that remembers what was read.
+struct Remembering {
+    evidence: MemoryEvidence,
+    scans: Arc<Mutex<Vec<Scan>>>,
+}
+
+impl ReadEvidence for Remembering {
+    async fn read(&self, scan: Scan) -> Result<Rows, ReadError> {
+        self.scans.lock().expect("no test panics").push(scan.clone());
+        self.evidence.get(&scan)
+    }
+}
+
+fn a_deploy(at: UnixNanos) -> Batch {
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("change_id", Arc::new(StringArray::from(vec!["one"]))),
+        ("time", times(&[at])),
+        ("kind", words(&["deploy"])),
+        ("title", Arc::new(StringArray::from(vec!["gate 2"]))),
+        ("source", words(&["api"])),
+        ("attributes", no_attributes(1)),
+    ];
+    let rows = RecordBatch::try_from_iter(columns).expect("columns of one length");
+    Batch { table: Table::Changes, rows, fingerprints: Vec::new() }
+}
+
+#[tokio::test]
+async fn logs_and_points_are_read_once_for_suspects_and_changes() {
+    // Shorter than the time before that is compared with, as long, longer.
+    for minutes in [0.5, 10.0, 40.0] {
+        let window = TimeRange { from: ago((minutes * 60.0) as i64), to: NOW };
+        let before = window.from.shifted(-5 * SECOND_NS);
+        let rows = [([1; 16], "gate", before), ([2; 16], "gate", ago(10))];
+        let evidence = MemoryEvidence::new();
+        evidence.put(vec![spans(&rows), a_deploy(ago(20))]).expect("rows that fit");
+        let scans: Arc<Mutex<Vec<Scan>>> = Arc::default();
+        let evidence = Remembering { evidence, scans: Arc::clone(&scans) };
+        let desk = Desk::new(evidence, Arc::new(Standing), DeskSettings::default());
+        let ask = WhyAsk { window: Some(window), ..WhyAsk::default() };
+        desk.why(ask).await.expect("evidence reads");
+        let scans = scans.lock().expect("no test panics");
+        for table in [Table::Logs, Table::Metrics] {
+            let of_table = |scan: &&Scan| scan.table == table && scan.matching == Match::All;
+            let read: Vec<TimeRange> = scans.iter().filter(of_table).map(|s| s.range).collect();
+            let twice = |at: usize| read[..at].iter().any(|range| range.overlaps(&read[at]));
+            assert!(!(0..read.len()).any(twice), "{minutes} min, {table}: {read:?}");
+            let from = read.iter().map(|range| range.from).min().expect("it is read");
+            assert!(from <= window.from.shifted(-window.length_ns()), "{table}: {read:?}");
+        }
+    }
 }
 
 #[test]

@@ -78,13 +78,14 @@ impl<S: ReadEvidence> Desk<S> {
             evidence.metrics.extend(kept(Table::Metrics, POINTS_MAX, rows, &mut gaps));
         }
         evidence.rejects = self.rejects_in(window).await?;
-        self.beside(window, baseline, &mut evidence, &mut gaps).await?;
+        let mut beside = self.beside(window, baseline, &mut evidence, &mut gaps).await?;
         let question = WhyQuestion { scope: ask.scope, window, baseline, slow: ask.slow, now };
         let mut answer = why::why(&question, &evidence);
         if answer.suspects.is_none() {
-            answer.suspects = self.against_before(&question, &mut evidence, &mut gaps).await?;
+            answer.suspects = self.against_before(&question, &mut evidence, &mut beside, &mut gaps).await?;
         }
-        answer.change = self.judged_changes(window, &evidence.changes, &mut gaps).await?;
+        let (changes, beside) = (&evidence.changes, &mut beside);
+        answer.change = self.judged_changes(window, changes, beside, &mut gaps).await?;
         answer.gaps.extend(gaps);
         answer.gaps.extend(answer.suspects.as_ref().and_then(why::unread_statements));
         halfopen_chain::of_requests(&mut answer);
