@@ -1,6 +1,7 @@
 //! Which rows a scan wants: tested on rows, and on bounds before any row is read.
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{Int32Type, TimestampNanosecondType};
 use halfopen_model::batch::text_at;
 use halfopen_model::port::{Match, Scan};
@@ -102,6 +103,22 @@ impl Matcher {
         }
     }
 
+    /// The column of the time.
+    pub(crate) fn time_column(&self) -> &'static str {
+        self.time_column
+    }
+
+    /// Whether every row between these times matches.
+    pub(crate) fn takes_all(&self, first: &ArrayRef, last: &ArrayRef, place: usize) -> bool {
+        let inside = |bound: &ArrayRef| {
+            let times = bound.as_primitive_opt::<TimestampNanosecondType>();
+            times.is_some_and(|times| {
+                times.is_valid(place) && self.range.contains(UnixNanos(times.value(place)))
+            })
+        };
+        self.matching == Match::All && inside(first) && inside(last)
+    }
+
     /// The exact keys that rows must have one of, as a bloom filter knows them.
     pub(crate) fn exact_keys(&self) -> Option<Vec<&[u8]>> {
         match &self.matching {
@@ -119,9 +136,11 @@ impl Matcher {
         let (Some(times), None | Some(Some(_))) = (times, key) else {
             return BooleanArray::from(vec![false; rows.num_rows()]);
         };
-        let in_time = |row: usize| self.range.contains(UnixNanos(times.value(row)));
+        let times = times.values();
+        let in_time = |row: usize| self.range.contains(UnixNanos(times[row]));
         let test = self.key_test(key.flatten());
-        (0..rows.num_rows()).map(|row| Some(in_time(row) && test(row))).collect()
+        let matches = |row: usize| in_time(row) && test(row);
+        BooleanArray::new(BooleanBuffer::collect_bool(rows.num_rows(), matches), None)
     }
 
     fn key_test<'a>(&'a self, key: Option<&'a ArrayRef>) -> Box<dyn Fn(usize) -> bool + 'a> {

@@ -82,7 +82,8 @@ impl<S: ReadEvidence> Desk<S> {
         let question = WhyQuestion { scope: ask.scope, window, baseline, slow: ask.slow, now };
         let mut answer = why::why(&question, &evidence);
         if answer.suspects.is_none() {
-            answer.suspects = self.against_before(&question, &mut evidence, &mut beside, &mut gaps).await?;
+            answer.suspects =
+                self.against_before(&question, &mut evidence, &mut beside, &mut gaps).await?;
         }
         let (changes, beside) = (&evidence.changes, &mut beside);
         answer.change = self.judged_changes(window, changes, beside, &mut gaps).await?;

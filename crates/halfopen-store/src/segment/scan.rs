@@ -1,9 +1,12 @@
 //! Reads the rows of a segment that a scan wants: row groups and pages that cannot hold one are
 //! passed over by their bounds and bloom filters, columns are read for matching rows only.
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::datatypes::SchemaRef;
-use halfopen_model::batch::conform;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::error::ArrowError;
 use halfopen_model::schema::ATTRIBUTES;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
@@ -16,7 +19,8 @@ use super::join::Joint;
 use super::open::{CheckedFile, OpenSegment};
 use crate::matcher::Matcher;
 
-/// Rows of a batch.
+/// Rows of a batch: a quarter of a row group, so that what is done once for each column of a
+/// batch costs little.
 const BATCH_ROWS: usize = 8_192;
 /// With more keys than this a filter hardly excludes anything.
 const BLOOM_KEYS_MAX: usize = 64;
@@ -57,7 +61,9 @@ pub(crate) fn scan(
     if groups.is_empty() {
         return Ok(());
     }
-    let selection = select_pages(open, matcher, &groups)?;
+    // Where every row is wanted, no time is read to find that out.
+    let all_match = matches_all(open, matcher, &groups)?;
+    let selection = if all_match { None } else { select_pages(open, matcher, &groups)? };
     let file = open.file.clone();
     let mut builder: ParquetRecordBatchReaderBuilder<CheckedFile> =
         ParquetRecordBatchReaderBuilder::new_with_metadata(file, open.footer.clone());
@@ -69,23 +75,64 @@ pub(crate) fn scan(
     let joined = columns.contains(&ATTRIBUTES);
     let promoted = joint.columns().filter(|_| joined);
     let projection = projection(open, &columns.iter().copied().chain(promoted).collect::<Vec<_>>());
-    let test = matcher.clone();
-    let filter = ArrowPredicateFn::new(self::projection(open, &matcher.columns()), move |rows| {
-        Ok(test.mask(&rows))
-    });
-    let reader = builder
-        .with_row_groups(groups)
-        .with_row_filter(RowFilter::new(vec![Box::new(filter)]))
-        .with_projection(projection)
-        .with_batch_size(BATCH_ROWS)
-        .build()?;
-    for rows in reader {
+    if !all_match {
+        let test = matcher.clone();
+        let read = self::projection(open, &matcher.columns());
+        let filter = ArrowPredicateFn::new(read, move |rows| Ok(test.mask(&rows)));
+        builder = builder.with_row_filter(RowFilter::new(vec![Box::new(filter)]));
+    }
+    let builder = builder.with_row_groups(groups).with_projection(projection);
+    let mut completing = Completing { schema: wanted, nulls: HashMap::new() };
+    for rows in builder.with_batch_size(BATCH_ROWS).build()? {
         let rows = if joined { joint.join(&rows?)? } else { rows? };
-        if !take(conform(&rows, wanted)?) {
+        if !take(completing.complete(&rows)?) {
             break;
         }
     }
     Ok(())
+}
+
+/// Gives batches the columns that a file does not have: all batches share one array of nulls.
+struct Completing<'a> {
+    schema: &'a SchemaRef,
+    nulls: HashMap<DataType, ArrayRef>,
+}
+
+impl Completing<'_> {
+    fn complete(&mut self, rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        let count = rows.num_rows();
+        let mut columns = Vec::with_capacity(self.schema.fields().len());
+        for field in self.schema.fields() {
+            if let Some(column) = rows.column_by_name(field.name()) {
+                columns.push(Arc::clone(column));
+                continue;
+            }
+            let nulls = self.nulls.entry(field.data_type().clone());
+            let nulls = nulls.or_insert_with(|| new_null_array(field.data_type(), count));
+            if nulls.len() < count {
+                *nulls = new_null_array(field.data_type(), count);
+            }
+            columns.push(nulls.slice(0, count));
+        }
+        // Without columns there are still rows to count.
+        let options = RecordBatchOptions::new().with_row_count(Some(count));
+        RecordBatch::try_new_with_options(Arc::clone(self.schema), columns, &options)
+    }
+}
+
+/// Whether all rows of row groups match, by their bounds.
+fn matches_all(
+    open: &OpenSegment,
+    matcher: &Matcher,
+    groups: &[usize],
+) -> Result<bool, ParquetError> {
+    let converter = converter(open, matcher.time_column())?;
+    let metadata = open.footer.metadata();
+    let first = converter.row_group_mins(metadata.row_groups())?;
+    let last = converter.row_group_maxes(metadata.row_groups())?;
+    let nulls = converter.row_group_null_counts(metadata.row_groups())?;
+    let whole = |group: &usize| nulls.is_valid(*group) && nulls.value(*group) == 0;
+    Ok(groups.iter().all(|group| whole(group) && matcher.takes_all(&first, &last, *group)))
 }
 
 fn projection(open: &OpenSegment, columns: &[&str]) -> ProjectionMask {
