@@ -26,6 +26,11 @@ impl Bits {
         self.words[request / WORD_BITS] |= 1 << (request % WORD_BITS);
     }
 
+    /// Adds those of some words, from a word on.
+    pub(crate) fn add_words(&mut self, from: usize, words: &[u64]) {
+        self.words[from..].iter_mut().zip(words).for_each(|(word, more)| *word |= more);
+    }
+
     pub(crate) fn has(&self, request: usize) -> bool {
         self.words[request / WORD_BITS] >> (request % WORD_BITS) & 1 == 1
     }

@@ -65,8 +65,17 @@ pub(crate) struct Words {
     ends: Vec<usize>,
     /// The hash of each text.
     hashes: Vec<u64>,
-    /// Open addressing: codes, [`NONE`] where free. Half of them at most are taken.
-    slots: Vec<u32>,
+    /// Open addressing: the upper half of a hash, then a code; [`FREE`] where there is none. Half
+    /// of them at most are taken.
+    slots: Vec<u64>,
+}
+
+/// A slot without a code: no code is [`NONE`].
+const FREE: u64 = u64::MAX;
+
+/// What stands in the slot of a code.
+fn slot_of(hash: u64, code: u32) -> u64 {
+    hash & !u64::from(u32::MAX) | u64::from(code)
 }
 
 impl Default for Words {
@@ -75,7 +84,7 @@ impl Default for Words {
             buffer: String::new(),
             ends: Vec::new(),
             hashes: Vec::new(),
-            slots: vec![NONE; SLOTS_MIN],
+            slots: vec![FREE; SLOTS_MIN],
         }
     }
 }
@@ -87,10 +96,18 @@ impl Words {
 
     /// The text of a code; empty for [`NONE`].
     pub(crate) fn text(&self, code: u32) -> &str {
-        let code = code as usize;
-        let Some(end) = self.ends.get(code) else { return "" };
-        let begin = if code == 0 { 0 } else { self.ends[code - 1] };
-        &self.buffer[begin..*end]
+        self.place(code).map_or("", |place| &self.buffer[place])
+    }
+
+    fn place(&self, code: u32) -> Option<std::ops::Range<usize>> {
+        let end = *self.ends.get(code as usize)?;
+        Some(if code == 0 { 0 } else { self.ends[code as usize - 1] }..end)
+    }
+
+    /// Whether a code is that of a text.
+    fn is_of(&self, code: u32, text: &str) -> bool {
+        let known = self.place(code).and_then(|place| self.buffer.as_bytes().get(place));
+        known == Some(text.as_bytes())
     }
 
     /// How many there are.
@@ -112,16 +129,64 @@ impl Words {
         }
     }
 
+    /// The codes of texts, new where they are seen for the first time, [`NONE`] where there is
+    /// none. Looks at all places in memory before it needs the first one, so that it waits for
+    /// many at once.
+    pub(crate) fn codes<'t>(
+        &mut self,
+        texts: impl Iterator<Item = Option<&'t str>> + Clone,
+        codes: &mut Vec<u32>,
+    ) {
+        let guesses = self.guesses(texts.clone());
+        codes.clear();
+        for (text, guess) in texts.zip(guesses) {
+            codes.push(match text {
+                None => NONE,
+                Some(text) if self.is_of(guess, text) => guess,
+                Some(text) => self.code(text),
+            });
+        }
+    }
+
+    /// The codes of texts that are known, [`NONE`] for all others; looked up as
+    /// [`Words::codes`] does.
+    pub(crate) fn known<'t>(
+        &self,
+        texts: impl Iterator<Item = Option<&'t str>> + Clone,
+        codes: &mut Vec<u32>,
+    ) {
+        let guesses = self.guesses(texts.clone());
+        codes.clear();
+        codes.extend(texts.zip(guesses).map(|(text, guess)| match text {
+            None => NONE,
+            Some(text) if self.is_of(guess, text) => guess,
+            Some(text) => self.find(text).unwrap_or(NONE),
+        }));
+    }
+
+    /// What stands at the first place of each text: mostly its code.
+    fn guesses<'t>(&self, texts: impl Iterator<Item = Option<&'t str>>) -> Vec<u32> {
+        let mask = self.slots.len() - 1;
+        let mut hashes: Vec<u64> = texts.map(|text| text.map_or(0, hash_text)).collect();
+        for hash in &mut hashes {
+            let there = self.slots[*hash as usize & mask];
+            *hash = if slot_of(*hash, 0) == slot_of(there, 0) { there } else { FREE };
+        }
+        hashes.into_iter().map(|there| there as u32).collect()
+    }
+
     /// The code, or the free slot at which the search ended.
     fn probe(&self, text: &str, hash: u64) -> Result<u32, usize> {
         let mask = self.slots.len() - 1;
         let mut slot = hash as usize & mask;
         loop {
-            let code = self.slots[slot];
-            if code == NONE {
+            let there = self.slots[slot];
+            if there == FREE {
                 return Err(slot);
             }
-            if self.hashes[code as usize] == hash && self.text(code) == text {
+            // The hash decides nearly always, so that one look into memory is enough to go on.
+            let code = there as u32;
+            if there == slot_of(hash, code) && self.is_of(code, text) {
                 return Ok(code);
             }
             slot = (slot + 1) & mask;
@@ -133,7 +198,7 @@ impl Words {
         self.buffer.push_str(text);
         self.ends.push(self.buffer.len());
         self.hashes.push(hash);
-        self.slots[slot] = code;
+        self.slots[slot] = slot_of(hash, code);
         if self.ends.len() * 2 > self.slots.len() {
             self.grow();
         }
@@ -142,13 +207,13 @@ impl Words {
 
     fn grow(&mut self) {
         let mask = self.slots.len() * 2 - 1;
-        let mut slots = vec![NONE; mask + 1];
+        let mut slots = vec![FREE; mask + 1];
         for (code, hash) in self.hashes.iter().enumerate() {
             let mut slot = *hash as usize & mask;
-            while slots[slot] != NONE {
+            while slots[slot] != FREE {
                 slot = (slot + 1) & mask;
             }
-            slots[slot] = code as u32;
+            slots[slot] = slot_of(*hash, code as u32);
         }
         self.slots = slots;
     }
@@ -164,10 +229,19 @@ mod tests {
         let texts: Vec<String> = (0..5_000).map(|n| format!("value-{}", n % 2_500)).collect();
         let codes: Vec<u32> = texts.iter().map(|text| words.code(text)).collect();
         assert_eq!(codes[..2_500], codes[2_500..]);
-        for (text, code) in texts.iter().zip(codes) {
+        for (text, code) in texts.iter().zip(codes.iter().copied()) {
             assert_eq!((words.text(code), words.find(text)), (text.as_str(), Some(code)));
         }
         assert_eq!((words.find("value-2500"), words.text(NONE)), (None, ""));
         assert_eq!(words.code(""), 2_500);
+        let asked = texts[2_400..2_600].iter().map(|text| Some(text.as_str()));
+        let asked = asked.chain([None, Some("new"), Some("new"), Some("")]);
+        let (mut found, mut known) = (Vec::new(), Vec::new());
+        words.known(asked.clone(), &mut known);
+        assert_eq!(known[..200], codes[2_400..2_600]);
+        assert_eq!(known[200..], [NONE, NONE, NONE, 2_500]);
+        words.codes(asked, &mut found);
+        assert_eq!(found[..200], codes[2_400..2_600]);
+        assert_eq!(found[200..], [NONE, 2_501, 2_501, 2_500]);
     }
 }

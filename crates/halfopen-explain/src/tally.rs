@@ -3,23 +3,59 @@
 //!
 //! Histograms over the codes of dictionaries: one pass, no sampling, nothing is hashed for a row.
 
-use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use std::ops::Range;
+
+use arrow::array::{Array, AsArray, DictionaryArray, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
 
-use crate::intern::Words;
+use crate::intern::{NONE, Words};
 use crate::threads;
 
+/// Counters of a value that take turns: one that was just written is not read again at once.
+const LANES: usize = 4;
+
 /// One value of an attribute.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Tally {
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Tally<'t> {
     /// The column.
-    pub attribute: String,
+    pub attribute: &'t str,
     /// The value.
-    pub value: String,
+    pub value: &'t str,
     /// Rows of the chosen side that have it.
     pub chosen: u64,
     /// Other rows that have it.
     pub others: u64,
+}
+
+/// Counts of all values of some attributes.
+#[derive(Default)]
+pub struct Tallies {
+    columns: Vec<(String, Column)>,
+}
+
+impl Tallies {
+    /// How many different values, over all attributes.
+    pub fn len(&self) -> usize {
+        self.columns.iter().map(|(_, column)| column.counts.len()).sum()
+    }
+
+    /// Whether no row has a value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All values: attributes in the order that was asked for, each with its values in the order
+    /// in which rows have them first.
+    pub fn iter(&self) -> impl Iterator<Item = Tally<'_>> {
+        self.columns.iter().flat_map(|(attribute, column)| {
+            column.counts.iter().enumerate().map(|(code, [others, chosen])| Tally {
+                attribute,
+                value: column.values.text(code as u32),
+                chosen: *chosen,
+                others: *others,
+            })
+        })
+    }
 }
 
 /// Counts every value of dictionary columns by the side that each row is on; `side` tells of a
@@ -29,26 +65,43 @@ pub fn tally(
     batches: &[RecordBatch],
     attributes: &[&str],
     side: impl Fn(&RecordBatch) -> Vec<bool> + Sync,
-) -> Vec<Tally> {
+) -> Tallies {
     let rows = batches.iter().map(RecordBatch::num_rows).sum();
     let count = threads::threads(rows);
-    let mut made = threads::each(count, |thread| {
-        let mut columns: Vec<Column> = attributes.iter().map(|_| Column::default()).collect();
-        for batch in batches.iter().skip(thread).step_by(count) {
-            let chosen = side(batch);
-            for (column, attribute) in columns.iter_mut().zip(attributes) {
-                column.count(batch, attribute, &chosen);
-            }
+    let chosen = threads::share(count, batches.len(), |batch| chosen(&side(&batches[batch])));
+    // What has most values takes longest.
+    let values_of = |attribute: &&str| {
+        let words = batches.iter().filter_map(|batch| words(batch, attribute));
+        words.map(|(_, values)| values.len()).max().unwrap_or_default()
+    };
+    let mut order: Vec<usize> = (0..attributes.len()).collect();
+    order.sort_by_cached_key(|place| std::cmp::Reverse(values_of(&attributes[*place])));
+    let counted = threads::share(count, order.len(), |job| {
+        let mut column = Column::default();
+        for (batch, chosen) in batches.iter().zip(&chosen) {
+            column.count(batch, attributes[order[job]], chosen);
         }
-        columns.iter_mut().for_each(Column::finish);
-        columns
+        column.finish();
+        column
     });
-    let mut all = made.swap_remove(0);
-    for other in made {
-        all.iter_mut().zip(&other).for_each(|(column, other)| column.absorb(other));
-    }
-    let tallies = |(column, attribute): (&Column, &&str)| column.tallies(attribute);
-    all.iter().zip(attributes).flat_map(tallies).collect()
+    let mut columns: Vec<(usize, Column)> = order.into_iter().zip(counted).collect();
+    columns.sort_unstable_by_key(|(place, _)| *place);
+    let named = |(place, column): (usize, Column)| (attributes[place].to_owned(), column);
+    Tallies { columns: columns.into_iter().map(named).collect() }
+}
+
+/// The numbers of chosen rows.
+fn chosen(side: &[bool]) -> Vec<u32> {
+    let rows = side.iter().enumerate().filter(|(_, chosen)| **chosen);
+    rows.map(|(row, _)| row as u32).collect()
+}
+
+fn words<'b>(
+    batch: &'b RecordBatch,
+    attribute: &str,
+) -> Option<(&'b DictionaryArray<Int32Type>, &'b StringArray)> {
+    let column = batch.column_by_name(attribute)?.as_dictionary_opt::<Int32Type>()?;
+    Some((column, column.values().as_string_opt::<i32>()?))
 }
 
 /// Counts of one column.
@@ -57,31 +110,42 @@ struct Column {
     values: Words,
     /// Others and chosen, by value.
     counts: Vec<[u64; 2]>,
-    /// The dictionary that `open` counts by.
+    /// The dictionary that is counted by.
     dictionary: Option<StringArray>,
-    /// Others and chosen, by code.
-    open: Vec<[u32; 2]>,
+    /// All rows by code, rows that follow each other in different lanes.
+    all: Vec<[u32; LANES]>,
+    /// Chosen rows by code.
+    chosen: Vec<u32>,
 }
 
 impl Column {
-    fn count(&mut self, batch: &RecordBatch, attribute: &str, chosen: &[bool]) {
-        let column = batch.column_by_name(attribute);
-        let Some(column) = column.and_then(|c| c.as_dictionary_opt::<Int32Type>()) else { return };
-        let Some(values) = column.values().as_string_opt::<i32>() else { return };
+    fn count(&mut self, batch: &RecordBatch, attribute: &str, chosen: &[u32]) {
+        let Some((column, values)) = words(batch, attribute) else { return };
         self.turn_to(values);
         let keys = column.keys().values();
-        match column.nulls().filter(|nulls| nulls.null_count() > 0) {
-            None => {
-                for (key, chosen) in keys.iter().zip(chosen) {
-                    self.open[*key as usize][usize::from(*chosen)] += 1;
-                }
-            }
-            Some(nulls) => {
-                for row in nulls.valid_indices() {
-                    self.open[keys[row] as usize][usize::from(chosen[row])] += 1;
-                }
+        let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
+        match nulls {
+            None => self.count_all(keys, 0..keys.len()),
+            Some(nulls) => nulls.valid_slices().for_each(|(from, to)| {
+                self.count_all(keys, from..to);
+            }),
+        }
+        for row in chosen.iter().map(|row| *row as usize) {
+            if nulls.is_none_or(|nulls| nulls.is_valid(row)) {
+                self.chosen[keys[row] as usize] += 1;
             }
         }
+    }
+
+    fn count_all(&mut self, keys: &[i32], rows: Range<usize>) {
+        let all = &mut self.all[..];
+        let (groups, rest) = keys[rows].as_chunks::<LANES>();
+        for group in groups {
+            for (lane, key) in group.iter().enumerate() {
+                all[*key as usize][lane] += 1;
+            }
+        }
+        rest.iter().for_each(|key| all[*key as usize][0] += 1);
     }
 
     /// Batches of one row group share a dictionary: its counts are kept by code as long as it
@@ -94,49 +158,31 @@ impl Column {
         };
         if !self.dictionary.as_ref().is_some_and(same) {
             self.finish();
-            self.open.clear();
-            self.open.resize(values.len(), [0; 2]);
+            self.all.clear();
+            self.all.resize(values.len(), [0; LANES]);
+            self.chosen.clear();
+            self.chosen.resize(values.len(), 0);
             self.dictionary = Some(values.clone());
         }
     }
 
     /// Adds what was counted by code to what is counted by value.
     fn finish(&mut self) {
-        let Some(values) = self.dictionary.take() else { return };
-        for (code, counts) in self.open.iter().enumerate() {
-            if *counts != [0; 2] && values.is_valid(code) {
-                let counts = counts.map(u64::from);
-                add(&mut self.values, &mut self.counts, values.value(code), counts);
+        let Some(words) = self.dictionary.take() else { return };
+        let rows: Vec<u64> =
+            self.all.iter().map(|lanes| lanes.iter().map(|lane| u64::from(*lane)).sum()).collect();
+        let held = words.iter().zip(&rows).map(|(word, rows)| word.filter(|_| *rows > 0));
+        let mut codes = Vec::new();
+        self.values.codes(held, &mut codes);
+        self.counts.resize(self.values.len(), [0; 2]);
+        for (code, (all, chosen)) in codes.iter().zip(rows.iter().zip(&self.chosen)) {
+            if *code != NONE {
+                let counts = &mut self.counts[*code as usize];
+                counts[0] += all - u64::from(*chosen);
+                counts[1] += u64::from(*chosen);
             }
         }
     }
-
-    fn absorb(&mut self, other: &Column) {
-        for (code, counts) in other.counts.iter().enumerate() {
-            add(&mut self.values, &mut self.counts, other.values.text(code as u32), *counts);
-        }
-    }
-
-    fn tallies(&self, attribute: &str) -> Vec<Tally> {
-        let tally = |(code, [others, chosen]): (usize, &[u64; 2])| Tally {
-            attribute: attribute.to_owned(),
-            value: self.values.text(code as u32).to_owned(),
-            chosen: *chosen,
-            others: *others,
-        };
-        let mut all: Vec<Tally> = self.counts.iter().enumerate().map(tally).collect();
-        all.sort_unstable();
-        all
-    }
-}
-
-fn add(values: &mut Words, counts: &mut Vec<[u64; 2]>, value: &str, more: [u64; 2]) {
-    let code = values.code(value) as usize;
-    if code == counts.len() {
-        counts.push([0; 2]);
-    }
-    counts[code][0] += more[0];
-    counts[code][1] += more[1];
 }
 
 #[cfg(test)]
@@ -189,11 +235,12 @@ mod tests {
                 }
             }
         }
-        let found: BTreeMap<_, _> = tally(&batches, &names, side)
-            .into_iter()
+        let tallies = tally(&batches, &names, side);
+        let found: BTreeMap<_, _> = tallies
+            .iter()
             .map(|t| {
                 (
-                    (if t.attribute == "span.a" { names[0] } else { names[1] }, t.value),
+                    (if t.attribute == "span.a" { names[0] } else { names[1] }, t.value.to_owned()),
                     [t.others, t.chosen],
                 )
             })

@@ -1,5 +1,6 @@
 //! Shares work among threads: a room of this row has no runtime.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// With fewer rows than this a thread costs more than it brings.
@@ -26,4 +27,17 @@ pub(crate) fn each<R: Send>(count: usize, run: impl Fn(usize) -> R + Sync) -> Ve
         // A panic in there is one of ours: it goes on here.
         ended.map(|made| made.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     })
+}
+
+/// What `run` makes of each number below `jobs`, in order: each of `count` threads takes the next
+/// one when it is done, so that long jobs keep nobody waiting. The longest should come first.
+pub(crate) fn share<R: Send>(count: usize, jobs: usize, run: impl Fn(usize) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let taken = each(count, |_| {
+        let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|job| *job < jobs);
+        std::iter::from_fn(take).map(|job| (job, run(job))).collect::<Vec<_>>()
+    });
+    let mut made: Vec<(usize, R)> = taken.into_iter().flatten().collect();
+    made.sort_unstable_by_key(|(job, _)| *job);
+    made.into_iter().map(|(_, result)| result).collect()
 }

@@ -201,6 +201,19 @@ fn threads_count_what_one_loop_counts() {
     assert!(looked_at > 5, "{looked_at} of {}", counted.len());
 }
 
+/// Rows of one request lie far from each other, and failing ones between healthy ones.
+#[test]
+fn rows_in_any_order_are_counted_alike() {
+    let mut dice = Dice(8);
+    let mut spans: Vec<Span> = (0..9_000).flat_map(|number| request(number, &mut dice)).collect();
+    let in_order = counted(&spans, 5_000);
+    for last in (1..spans.len()).rev() {
+        spans.swap(last, dice.below(last + 1));
+    }
+    assert!(in_order.len() > 50);
+    assert_eq!(counted(&spans, 5_000), in_order);
+}
+
 const NUMBERS: [&str; 6] =
     ["span.app.n0", "span.app.n1", "span.app.n2", "span.app.n3", "span.app.n4", "span.app.n5"];
 const WORDS: [&str; 6] =

@@ -12,6 +12,7 @@ mod first;
 mod limits;
 mod rows;
 mod second;
+mod window;
 
 use crate::bits::{Bits, WORD_BITS};
 use crate::cohorts::Cohorts;

@@ -1,21 +1,28 @@
 //! The second pass: who has what is left?
 
-use arrow::array::{Array, AsArray, Int64Array};
+use arrow::array::{Array, AsArray, Int64Array, StringArray};
 use arrow::datatypes::{Int32Type, Int64Type};
 use halfopen_model::schema::ATTRIBUTES;
 
 use super::first::{CATEGORY_TAGS, NUMBER_TAGS};
 use super::limits::Ranges;
 use super::rows::Rows;
+use super::window::{Facts, Gathered, Table, Windows};
 use super::{CALLS, NAME};
 use crate::bits::Bits;
-use crate::codes::{Codes, UNSEEN};
+use crate::codes::owner_of;
 use crate::intern::{FoldMap, NONE, Words};
 use crate::spans::{KeyCache, MapEntries, Part};
 use crate::threads;
 
 /// A table from value and service may have this many cells; larger ones are looked up by hash.
 const CELLS_MAX: usize = 1 << 20;
+
+/// A table from key and service may have this many cells, so that it stays near the processor.
+const TABLE_CELLS_MAX: usize = 1 << 18;
+
+/// With more items than this most of them have no mark in a window.
+const GATHERED_ITEMS_MAX: usize = 4_096;
 
 /// What is looked for of one attribute.
 pub(super) struct Plan {
@@ -41,10 +48,16 @@ pub(super) fn visit(rows: &Rows<'_, '_>, plans: &[Plan]) -> Vec<Vec<Bits>> {
     let mut made = threads::each(count, |thread| {
         let mut markers: Vec<Marker<'_>> =
             plans.iter().map(|plan| Marker::new(plan, rows)).collect();
+        let mut windows = Windows::default();
+        let healthy_from = rows.cohorts.failing.count() as u32;
         for (number, part) in rows.spans.parts.iter().enumerate() {
+            let of_part = part.first..part.first + part.rows.num_rows();
+            let (slots, services) = (&rows.cohorts.slot[of_part.clone()], &rows.service[of_part]);
+            windows.turn_to(slots, services, healthy_from);
             // Columns are shared out, so that each set is filled by one thread alone...
-            for marker in markers.iter_mut().skip(thread).step_by(count) {
-                marker.part(rows, part);
+            let busy = markers.iter_mut().filter(|marker| marker.plan.sets() > 0);
+            for marker in busy.skip(thread).step_by(count) {
+                marker.part(rows, part, &windows);
             }
             // ...while who reads the map fills sets of all attributes.
             if number % count == thread {
@@ -77,7 +90,8 @@ struct Marker<'p> {
     /// The item of each value and service, [`NONE`] for none; empty for large plans.
     cells: Vec<u32>,
     by_key: FoldMap<[u32; 2], u32>,
-    codes: Codes,
+    dictionary: Dictionary,
+    gathered: Gathered,
     /// Place in the plan's ranges and first set, by service.
     ranges: FoldMap<u32, (usize, usize)>,
     slots: usize,
@@ -103,16 +117,24 @@ impl<'p> Marker<'p> {
             ranges.insert(*service, (place, first));
             first += of_service.bins();
         }
-        let (slots, codes, sets) = (rows.cohorts.slots(), Codes::default(), Vec::new());
-        Marker { plan, services, cells, by_key, codes, ranges, slots, sets }
+        let (slots, sets) = (rows.cohorts.slots(), Vec::new());
+        let (dictionary, gathered) = (Dictionary::default(), Gathered::default());
+        Marker { plan, services, cells, by_key, dictionary, gathered, ranges, slots, sets }
     }
 
-    fn mark(&mut self, service: u32, value: u32, slot: u32) {
-        let item = if self.cells.is_empty() {
+    /// The item of a service and a value, [`NONE`] for none.
+    fn item(&self, service: u32, value: u32) -> u32 {
+        if value == NONE {
+            NONE
+        } else if self.cells.is_empty() {
             self.by_key.get(&[service, value]).copied().unwrap_or(NONE)
         } else {
             self.cells[value as usize * self.services + service as usize]
-        };
+        }
+    }
+
+    fn mark(&mut self, service: u32, value: u32, slot: u32) {
+        let item = self.item(service, value);
         if item != NONE {
             self.set(item as usize, slot);
         }
@@ -133,7 +155,7 @@ impl<'p> Marker<'p> {
     }
 
     /// Looks at one batch, without its map.
-    fn part(&mut self, rows: &Rows<'_, '_>, part: &Part<'_>) {
+    fn part(&mut self, rows: &Rows<'_, '_>, part: &Part<'_>, windows: &Windows) {
         let (from, to) = (part.first, part.first + part.rows.num_rows());
         match self.plan.attribute.as_str() {
             NAME => return self.words_of(rows, &rows.service[from..to], &rows.spans.name, from),
@@ -146,30 +168,58 @@ impl<'p> Marker<'p> {
         }
         if let Some(column) = column.as_dictionary_opt::<Int32Type>() {
             let Some(values) = column.values().as_string_opt::<i32>() else { return };
-            let mut codes = std::mem::take(&mut self.codes);
-            let cells = codes.of(values);
-            let slots = &rows.cohorts.slot[from..to];
-            let services = &rows.service[from..to];
-            let keys = column.keys().values();
-            let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
-            for (row, (slot, key)) in slots.iter().zip(keys).enumerate() {
-                if *slot == NONE || nulls.is_some_and(|nulls| nulls.is_null(row)) {
-                    continue;
-                }
-                let cell = &mut cells[*key as usize];
-                if *cell == UNSEEN {
-                    let text =
-                        (!values.is_null(*key as usize)).then(|| values.value(*key as usize));
-                    *cell = text.and_then(|text| self.plan.values.find(text)).unwrap_or(NONE);
-                }
-                if *cell != NONE {
-                    let value = *cell;
-                    self.mark(services[row], value, *slot);
-                }
+            self.turn_to(values);
+            if self.dictionary.is_wanted {
+                let facts = Facts {
+                    slots: &rows.cohorts.slot[from..to],
+                    keys: column.keys().values(),
+                    nulls: column.nulls().filter(|nulls| nulls.null_count() > 0),
+                };
+                self.words(&rows.service[from..to], windows, &facts);
             }
-            self.codes = codes;
         } else if let Some(column) = column.as_primitive_opt::<Int64Type>() {
             self.integers(rows, from, column);
+        }
+    }
+
+    /// Turns to a dictionary: what its words are in the plan.
+    fn turn_to(&mut self, words: &StringArray) {
+        let owner = owner_of(words);
+        if self.dictionary.owner == owner {
+            return;
+        }
+        self.dictionary.owner = owner;
+        let values = &mut self.dictionary.values;
+        self.plan.values.known(words.iter(), values);
+        self.dictionary.is_wanted = values.iter().any(|value| *value != NONE);
+        let (services, items) = (self.services, self.plan.items.len());
+        self.dictionary.has_table = self.dictionary.is_wanted
+            && values.len() * services <= TABLE_CELLS_MAX
+            && items <= GATHERED_ITEMS_MAX;
+        if self.dictionary.has_table {
+            let (values, marker) = (std::mem::take(values), &*self);
+            let mut table = Table::default();
+            let item = |key: usize, service: usize| marker.item(service as u32, values[key]);
+            table.fill(values.len(), services, items, item);
+            (self.dictionary.table, self.dictionary.values) = (table, values);
+        }
+    }
+
+    /// Rows of a dictionary column.
+    fn words(&mut self, services: &[u32], windows: &Windows, facts: &Facts<'_>) {
+        if self.sets.is_empty() {
+            self.sets.resize_with(self.plan.sets(), || Bits::new(self.slots));
+        }
+        if self.dictionary.has_table {
+            let sets = &mut self.sets[..self.plan.items.len()];
+            return self.gathered.mark(windows, facts, &self.dictionary.table, sets);
+        }
+        for (row, (slot, key)) in facts.slots.iter().zip(facts.keys).enumerate() {
+            let is_there = *slot != NONE && facts.nulls.is_none_or(|nulls| nulls.is_valid(row));
+            let value = if is_there { self.dictionary.values[*key as usize] } else { NONE };
+            if value != NONE {
+                self.mark(services[row], value, *slot);
+            }
         }
     }
 
@@ -225,6 +275,19 @@ impl<'p> Marker<'p> {
             self.mark_number(service, number, slot);
         }
     }
+}
+
+/// What the words of a dictionary are in a plan.
+#[derive(Default)]
+struct Dictionary {
+    /// Where it lies; batches outlive the pass.
+    owner: [usize; 3],
+    /// The value of the plan for each key, [`NONE`] for none.
+    values: Vec<u32>,
+    /// Whether any of them is looked for.
+    is_wanted: bool,
+    has_table: bool,
+    table: Table,
 }
 
 /// Looks at the map of one batch.
