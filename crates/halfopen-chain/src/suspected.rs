@@ -180,10 +180,13 @@ pub(super) fn phrase(one: &Deviation) -> String {
     }
 }
 
-/// `3.0 ms → 240 ms (n 120, before 118)`.
+/// `3.0 ms → 240 ms (n 120, before 118)`, or `240 ms, others 3.0 ms (n 40, others 80)`.
 fn times(one: &Deviation) -> String {
     let [before, now] = [one.before, one.now].map(|number| show_amount(number, &one.unit));
     let [n, n_before] = [one.samples, one.samples_before].map(|count| show_count(count as f64));
+    if one.is_beside() {
+        return format!("{now}, others {before} (n {n}, others {n_before})");
+    }
     format!("{before} → {now} (n {n}, before {n_before})")
 }
 

@@ -20,6 +20,7 @@ mod log_statement;
 mod presence;
 mod resources;
 mod self_time;
+mod siblings;
 mod sql;
 mod templates;
 mod timing;
@@ -45,6 +46,7 @@ use kinship::Kinship;
 use log_statement::Statements;
 use presence::Presence;
 use resources::Resources;
+use siblings::Siblings;
 use sql::Sql;
 pub(crate) use templates::STATEMENTS_MAX;
 use timing::Timing;
@@ -110,6 +112,7 @@ struct Measured {
     statements: Statements,
     error_origin: Presence,
     resources: Resources,
+    siblings: Siblings,
     ways: Ways,
     calls: Calls,
     /// The services that the question is about; `None` for all.
@@ -128,8 +131,11 @@ impl Measured {
         let kin = Kinship::of(spans, forest);
         let units = Units::of(spans, forest, eras);
         let mut places = Places::default();
-        let self_time = self_time::measure(spans, forest, &kin, &mut places);
-        let edge_gap = edge_gap::measure(spans, forest, &kin, &mut places);
+        let mut siblings = Siblings::of(spans);
+        let self_time = self_time::measure(spans, forest, &kin, &mut places, &mut siblings);
+        let edge_gap = edge_gap::measure(spans, forest, &kin, &mut places, &mut siblings);
+        siblings.count_failures(spans, forest, &kin, &mut places);
+        siblings.settle();
         let call_shape = call_shape::count(spans, forest, &kin, &mut places);
         let call_count = call_count::count(spans, forest, &kin, &mut places);
         let error_origin = error_origin::count(spans, forest, &kin, &mut places);
@@ -155,6 +161,7 @@ impl Measured {
             statements,
             error_origin,
             resources,
+            siblings,
             ways,
             calls,
             wanted,
@@ -177,6 +184,9 @@ impl Measured {
         let origins = self.error_origin.compare(&self.units, eras);
         observed.extend(origins.iter().filter(|o| o.rise() > 0.0).map(|o| teller.origin(o)));
         observed.extend(self.resources.compare(eras).into_iter().map(|one| teller.resource(one)));
+        let odd = self.siblings.compare(&self.units, eras);
+        observed.extend(odd.iter().map(|one| teller.odd(one)));
+        observed.extend(self.resources.beside(eras).iter().map(|one| teller.odd_series(one)));
         if let Some(wanted) = &self.wanted {
             observed.retain(|one| wanted.contains(&one.service));
         }

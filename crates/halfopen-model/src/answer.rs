@@ -25,7 +25,7 @@ pub use lookup::{
 pub use map::{LeftOut, MapAnswer, MapEdge, MapNode, NodeChange, NodeKind, Quantiles};
 pub use measure::{Measured, MetricAnswer, MetricCause, MetricPlace};
 pub use mechanism::{ChangeChoice, ChangeVerdict, Happening, NamedChange};
-pub use suspect::{Deviation, Suspect, Suspects};
+pub use suspect::{Deviation, INSTANCE_OUTLIER, Suspect, Suspects};
 pub use why::{
     AfterChange, BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Novelty,
     NoveltyKind, Onset, Scope, Slow, SlowRule, Verdict, VersionSplit, WhyAnswer,

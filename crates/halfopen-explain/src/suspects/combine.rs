@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use halfopen_model::answer::{Deviation, Strength, Suspect};
+use halfopen_model::answer::{Deviation, INSTANCE_OUTLIER, Strength, Suspect};
 
 /// What a second kind that agrees adds: a part of its own score.
 const AGREEMENT: f64 = 0.1;
@@ -111,12 +111,23 @@ fn suspect(service: &str, all: &[Observed], score: f64) -> Suspect {
     Suspect {
         strength: Strength::Weak,
         service: service.to_owned(),
-        instance: all.first().and_then(|one| one.instance.clone()),
+        instance: instance(all),
         score,
         evidence,
         path: Vec::new(),
         explains: Vec::new(),
     }
+}
+
+/// The instance of the strongest evidence, or one that is unlike its siblings and stands out well
+/// enough to explain the rest.
+fn instance(all: &[Observed]) -> Option<String> {
+    let first = all.first()?;
+    let explains = |one: &&Observed| {
+        let is_enough = one.deviation.score >= EXPLAINED_PART * first.deviation.score;
+        one.deviation.kind == INSTANCE_OUTLIER && is_enough
+    };
+    first.instance.clone().or_else(|| all.iter().find(explains)?.instance.clone())
 }
 
 /// How much each bears among the others, and what it explains.

@@ -7,6 +7,7 @@
 
 use super::Places;
 use super::kinship::Kinship;
+use super::siblings::{Measure, Siblings};
 use super::timing::Timing;
 use crate::intern::NONE;
 use crate::spans::{Spans, UNENDED};
@@ -18,6 +19,7 @@ pub(super) fn measure(
     forest: &Forest,
     kin: &Kinship,
     places: &mut Places,
+    siblings: &mut Siblings,
 ) -> Timing {
     let mut timing = Timing::default();
     let timed = |row: usize| spans.duration[row] != UNENDED && spans.duration[row] >= 0;
@@ -35,12 +37,17 @@ pub(super) fn measure(
             heard = true;
             let gap = spans.duration[row].saturating_sub(spans.duration[child]);
             if timed(child) && gap >= 0 && callee != NONE && caller != NONE {
-                timing.take(places.code([caller, callee]), unit, gap);
+                let place = places.code([caller, callee]);
+                timing.take(place, unit, gap);
+                siblings.take(Measure::To, child, place, unit, gap);
+                siblings.take(Measure::From, row, place, unit, gap);
             }
         }
         let silent = !heard && kin.children(row).is_empty();
         if silent && spans.peer[row] != NONE && spans.peer[row] != caller && caller != NONE {
-            timing.take(places.code([caller, spans.peer[row]]), unit, spans.duration[row]);
+            let (place, took) = (places.code([caller, spans.peer[row]]), spans.duration[row]);
+            timing.take(place, unit, took);
+            siblings.take(Measure::From, row, place, unit, took);
         }
     }
     timing.settle();

@@ -6,6 +6,8 @@
 //! one loud point: a median needs several. Metrics are sorted into classes by the words of their
 //! names, and each class is judged by itself, so that loud traffic does not drown a busy processor.
 
+mod beside;
+
 use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -13,6 +15,7 @@ use halfopen_model::UnixNanos;
 use halfopen_model::batch::Cells;
 
 use super::eras::{Era, Eras};
+pub(super) use beside::OddSeries;
 
 /// Words of metric names (semantic conventions, and what exporters of Kubernetes and Prometheus
 /// write) with their class. The first that stands in a name counts.
@@ -96,15 +99,16 @@ pub(super) struct Loaded {
 }
 
 /// One series.
-struct Series {
-    service: String,
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Series {
+    pub(super) service: String,
     instance: Option<String>,
-    name: String,
-    unit: String,
-    class: &'static str,
+    pub(super) name: String,
+    pub(super) unit: String,
+    pub(super) class: &'static str,
     /// How its values are to be read.
-    form: Form,
-    first: UnixNanos,
+    pub(super) form: Form,
+    pub(super) first: UnixNanos,
     points: Vec<(i64, f64)>,
 }
 

@@ -7,6 +7,7 @@
 //! stays open while the call beside it runs does nothing.
 
 use super::kinship::Kinship;
+use super::siblings::{Measure, Siblings};
 use super::timing::Timing;
 use crate::intern::NONE;
 use crate::spans::{Spans, UNENDED};
@@ -18,6 +19,7 @@ pub(super) fn measure(
     forest: &Forest,
     kin: &Kinship,
     places: &mut super::Places,
+    siblings: &mut Siblings,
 ) -> Timing {
     let (mut timing, mut waits) = (Timing::default(), Vec::new());
     for trace in 0..forest.traces() {
@@ -40,7 +42,9 @@ pub(super) fn measure(
                 );
             }
             let place = places.code([spans.service[row], spans.name[row]]);
-            timing.take(place, trace as u32, own_ns(spans, row, &mut waits));
+            let own = own_ns(spans, row, &mut waits);
+            timing.take(place, trace as u32, own);
+            siblings.take(Measure::Own, row, place, trace as u32, own);
         }
     }
     timing.settle();

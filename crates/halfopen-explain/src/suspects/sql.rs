@@ -7,7 +7,8 @@
 use halfopen_model::TimeRange;
 
 use super::eras::{Eras, SLICE_NS};
-use super::resources::{Form, Loaded};
+use super::resources::{Form, Loaded, OddSeries};
+use super::siblings::Measure;
 use crate::spans::peer_names;
 use crate::sql::{Frame, attribute_of, equals, text, within};
 
@@ -19,6 +20,29 @@ pub(crate) struct Sql {
     /// Whether the question names requests: then only traces with such a request count.
     pub(crate) is_scoped: bool,
     pub(super) eras: Eras,
+}
+
+/// One instance (or version) of a service in the place of now, the others of the same time in the
+/// place of before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beside<'s> {
+    /// The attributes that tell them apart; the first that is there counts.
+    pub(super) names: &'s [&'static str],
+    pub(super) value: &'s str,
+}
+
+/// Which side a span counts for, and of which spans that is known; without `beside` the two times.
+fn side(alias: &str, beside: Option<Beside<'_>>) -> (String, String) {
+    let Some(Beside { names, value }) = beside else {
+        return (format!("{alias}.is_now"), String::new());
+    };
+    let names: Vec<String> = names.iter().map(|name| attribute_of(alias, name)).collect();
+    let told = match names.as_slice() {
+        [name] => format!("nullif({name}, '')"),
+        names => format!("nullif(coalesce({}), '')", names.join(", ")),
+    };
+    let is_it = format!("case when {told} = {} then 1 else 0 end", text(value));
+    (is_it, format!(" and {alias}.is_now = 1 and {told} is not null"))
 }
 
 /// How many of how many, by era: `hits` of `chances` in each trace.
@@ -124,14 +148,27 @@ impl Sql {
     }
 
     /// How long calls between two services are under way.
-    pub(super) fn edge_gap(&self, caller: &str, callee: &str, beyond_ns: Option<i64>) -> String {
+    pub(super) fn edge_gap(
+        &self,
+        [caller, callee]: [&str; 2],
+        beyond_ns: Option<i64>,
+        of: Option<(Measure, Beside<'_>)>,
+    ) -> String {
+        let of_callee = matches!(of, Some((Measure::To, _)));
+        let beside = of.map(|of| of.1);
+        let (is_now, known) = side(if of_callee { "c" } else { "p" }, beside);
+        let (is_now_silent, known_silent) = match of_callee {
+            true => ("0".to_owned(), " and false".to_owned()),
+            false => side("t", beside),
+        };
         let times = format!(
-            "times as (select * from (select p.trace_id, p.is_now, \
+            "times as (select * from (select p.trace_id, {is_now} as is_now, \
              p.duration_ns - c.duration_ns as nanos \
              from told p join told c on c.trace_id = p.trace_id and c.parent_span_id = p.span_id \
-             where p.goes_out and {} and {} and p.duration_ns >= 0 and c.duration_ns >= 0 \
-             union all select t.trace_id, t.is_now, t.duration_ns as nanos from told t \
-             where t.goes_out and t.children = 0 and {} and {} = {}) where nanos >= 0)",
+             where p.goes_out and {} and {} and p.duration_ns >= 0 and c.duration_ns >= 0{known} \
+             union all select t.trace_id, {is_now_silent} as is_now, t.duration_ns as nanos \
+             from told t where t.goes_out and t.children = 0 and {} and {} = {}{known_silent}) \
+             where nanos >= 0)",
             is("p", caller),
             is("c", callee),
             is("t", caller),
@@ -143,11 +180,18 @@ impl Sql {
 
     /// How long an operation works by itself: its duration without the union of its children and
     /// of calls that run beside it.
-    pub(super) fn self_time(&self, service: &str, name: &str, beyond_ns: Option<i64>) -> String {
+    pub(super) fn self_time(
+        &self,
+        [service, name]: [&str; 2],
+        beyond_ns: Option<i64>,
+        beside: Option<Beside<'_>>,
+    ) -> String {
+        let (is_now, known) = side("t", beside);
         let times = format!(
-            "work as (select trace_id, span_id, parent_span_id, is_now, duration_ns, \
+            "work as (select trace_id, span_id, parent_span_id, {is_now} as is_now, duration_ns, \
              cast(start_time as bigint) as b, cast(start_time as bigint) + duration_ns as e \
-             from told t where {} and t.name = {} and not t.goes_out and t.duration_ns >= 0), \
+             from told t where {} and t.name = {} and not t.goes_out and \
+             t.duration_ns >= 0{known}), \
              others as (select w.trace_id, w.span_id, w.b, cast(o.start_time as bigint) as s, \
              least(cast(o.start_time as bigint) + coalesce(o.duration_ns, 0), w.e) as t \
              from work w join told o on o.trace_id = w.trace_id and (o.parent_span_id = w.span_id \
@@ -220,6 +264,19 @@ impl Sql {
         )
     }
 
+    /// In how many requests that one instance takes part in it holds a failing span below which
+    /// nothing fails, and in how many of the others.
+    pub(super) fn failures_beside(&self, service: &str, beside: Beside<'_>) -> String {
+        let (is_now, known) = side("t", Some(beside));
+        format!(
+            "{}, shares as (select is_now, max(share) as share from (select trace_id, {is_now} as \
+             is_now, case when failed and passed_on = 0 then 1.0 else 0.0 end as share \
+             from told t where {}{known}) group by trace_id, is_now) {SHARES}",
+            self.told(),
+            is("t", service),
+        )
+    }
+
     /// How many spans of an operation have a statement in their log; without an operation, in how
     /// many slices of time the service writes it.
     pub(super) fn log_statement(
@@ -272,19 +329,12 @@ impl Sql {
         let number = "coalesce(value_double, value_int)";
         let (now, first) = (&self.eras.now, loaded.first);
         let points = format!(
-            "select time, cast({number} as double) as value from metrics where series = {} and \
+            "select series, time, cast({number} as double) as value from metrics \
+             where series = {} and \
              time >= '{first}' and time < '{}'",
             loaded.series, now.to
         );
-        let points = match loaded.form {
-            Form::Level | Form::Delta => points,
-            Form::Counter => format!(
-                "select time, case when value < last then value else value - last end / \
-                 ((cast(time as bigint) - cast(last_time as bigint)) / 1e9) as value from (\
-                 select *, lag(value) over (order by time) as last, lag(time) over (order by time) \
-                 as last_time from ({points})) where last is not null"
-            ),
-        };
+        let points = rates(loaded.form, points);
         format!(
             "with points as ({points}), eras as (select value, \
              case when time >= '{}' then 1 else 0 end as is_now from points), \
@@ -296,6 +346,51 @@ impl Sql {
              max(case when is_now = 0 then samples end) as samples_before from ordered",
             now.from
         )
+    }
+
+    /// The middle of a series, and the largest one of those of its siblings.
+    pub(super) fn resource_beside(&self, odd: &OddSeries<'_>) -> String {
+        let number = "coalesce(value_double, value_int)";
+        let ids = std::iter::once(&odd.id).chain(&odd.others).map(u64::to_string);
+        // The first point of a counter is only there for the next one.
+        let edge = self.eras.now.from.min(odd.first);
+        let points = format!(
+            "select series, time, cast({number} as double) as value from metrics \
+             where series in ({}) and time >= '{edge}' and time < '{}'",
+            ids.collect::<Vec<_>>().join(", "),
+            self.eras.now.to
+        );
+        format!(
+            "with points as ({}), ordered as (select series, value, row_number() over \
+             (partition by series order by value) as place, count(*) over (partition by series) \
+             as samples from points where time >= '{}'), middles as (select series, samples, \
+             max(case when place = (samples - 1) / 2 + 1 then value end) as value \
+             from ordered group by series, samples) select \
+             max(case when series = {} then value end) as now, \
+             max(case when series <> {} then value end) as before, \
+             max(case when series = {} then samples end) as samples, \
+             sum(case when series <> {} then samples end) as samples_before from middles",
+            rates(odd.series.form, points),
+            self.eras.now.from,
+            odd.id,
+            odd.id,
+            odd.id,
+            odd.id,
+        )
+    }
+}
+
+/// Points of series as they are compared: counters by their growth for each second.
+fn rates(form: Form, points: String) -> String {
+    match form {
+        Form::Level | Form::Delta => points,
+        Form::Counter => format!(
+            "select series, time, case when value < last then value else value - last end / \
+             ((cast(time as bigint) - cast(last_time as bigint)) / 1e9) as value from (\
+             select *, lag(value) over (partition by series order by time) as last, \
+             lag(time) over (partition by series order by time) \
+             as last_time from ({points})) where last is not null"
+        ),
     }
 }
 

@@ -14,13 +14,13 @@ const TINY_NS: i64 = 1_000_000;
 const SPREADS_MIN: i64 = 2;
 
 /// What adds less than this share of a request's usual duration explains no slow request...
-const ADDED_MIN: f64 = 0.1;
+pub(super) const ADDED_MIN: f64 = 0.1;
 
 /// ...and what doubles the duration is as large as it need be.
 const ADDED_FULL: f64 = 1.0;
 
 /// The share of units beyond the limit that is as large as it need be.
-const SHARE_FULL: f64 = 0.5;
+pub(super) const SHARE_FULL: f64 = 0.5;
 
 /// One measured time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,12 +64,22 @@ impl Slowed {
     /// How far it stands out: certain, large, and in many requests.
     pub(super) fn score(&self) -> f64 {
         let certainty = (self.root_g / ROOT_G_FULL).min(1.0);
-        // On a log scale: half at the least that counts, full where it doubles the duration.
-        let decades = (ADDED_FULL / ADDED_MIN).log10();
-        let size = (0.5 + 0.5 * (self.added / ADDED_MIN).log10() / decades).clamp(0.0, 1.0);
         let share = ((self.now.ratio() - self.before.ratio()) / SHARE_FULL).min(1.0);
-        certainty * size * share
+        certainty * size(self.added) * share
     }
+}
+
+/// How large it is what is added: half at the least that counts, full where it doubles the
+/// duration, on a log scale between.
+pub(super) fn size(added: f64) -> f64 {
+    let decades = (ADDED_FULL / ADDED_MIN).log10();
+    (0.5 + 0.5 * (added / ADDED_MIN).log10() / decades).clamp(0.0, 1.0)
+}
+
+/// What lies beyond the usual, by the median of the usual and its 90 % point.
+pub(super) fn limit(median: i64, tail: i64) -> i64 {
+    let beyond = SPREADS_MIN.saturating_mul(tail.saturating_sub(median)).max(median).max(TINY_NS);
+    median.saturating_add(beyond)
 }
 
 impl Timing {
@@ -147,8 +157,7 @@ fn slowed(samples: &[Sample], units: &Units, eras: &Eras) -> Option<Slowed> {
         return None;
     }
     let (median, tail) = (quantile(before, 0.5), quantile(before, 0.9));
-    let beyond = SPREADS_MIN.saturating_mul(tail.saturating_sub(median)).max(median).max(TINY_NS);
-    let limit_ns = median.saturating_add(beyond);
+    let limit_ns = limit(median, tail);
     let mut shares = [Share::default(); 2];
     for of_unit in samples.chunk_by(|a, b| a.unit == b.unit) {
         let Some(era) = eras.of(units.begin(of_unit[0].unit)) else { continue };
@@ -183,7 +192,7 @@ pub(super) fn quantile(ordered: &[i64], share: f64) -> i64 {
 }
 
 /// The mean with the longest twentieth cut off at its begin: one stuck call is no trend.
-fn capped_mean(ordered: &[i64]) -> f64 {
+pub(super) fn capped_mean(ordered: &[i64]) -> f64 {
     let cap = quantile(ordered, 0.95);
     let sum: f64 = ordered.iter().map(|nanos| (*nanos).min(cap) as f64).sum();
     sum / ordered.len().max(1) as f64

@@ -1,14 +1,15 @@
 //! Observations as records: whose they are, in natural units, with rows to look at.
 
-use halfopen_model::answer::{Deviation, EvidenceRef};
+use halfopen_model::answer::{Deviation, EvidenceRef, INSTANCE_OUTLIER};
 
 use super::Measured;
 use super::call_count::Multiplied;
 use super::combine::Observed;
 use super::eras::Eras;
 use super::presence::{Presence, Shifted};
-use super::resources::Loaded;
-use super::sql::Sql;
+use super::resources::{Loaded, OddSeries};
+use super::siblings::{Measure, Odd};
+use super::sql::{Beside, Sql};
 use super::timing::Slowed;
 use crate::intern::NONE;
 use crate::spans::Spans;
@@ -53,7 +54,7 @@ impl Teller<'_, '_> {
         let [service, name] = self.measured.places.pair(slowed.place);
         let mut observed = self.slower("self_time", service, self.text(name), slowed);
         let words = [service, name].map(|code| self.spans.words.text(code));
-        let query = self.sql.self_time(words[0], words[1], slowed.beyond_ns());
+        let query = self.sql.self_time(words, slowed.beyond_ns(), None);
         observed.deviation.query = Some(query);
         observed
     }
@@ -77,7 +78,8 @@ impl Teller<'_, '_> {
             let service = if is_callers(one) { caller } else { callee };
             let mut observed = self.slower("edge_gap", service, subject, one);
             let (caller, callee) = (self.text(caller), self.text(callee));
-            observed.deviation.query = Some(self.sql.edge_gap(&caller, &callee, one.beyond_ns()));
+            let query = self.sql.edge_gap([&caller, &callee], one.beyond_ns(), None);
+            observed.deviation.query = Some(query);
             observed
         };
         slowed.iter().map(observed).collect()
@@ -105,6 +107,60 @@ impl Teller<'_, '_> {
             refs: self.trace(Some(slowed.example)),
             query: None,
         }
+    }
+
+    /// An instance that is not as its siblings are, at the same time: theirs is the number before.
+    pub(super) fn odd(&self, odd: &Odd) -> Observed {
+        let pair = self.measured.places.pair(odd.place);
+        let [service, _] = if odd.measure == Measure::To { [pair[1], pair[0]] } else { pair };
+        let text = |code: u32| self.spans.words.text(code);
+        let (words, value) =
+            (pair.map(|code| if code == NONE { "" } else { text(code) }), text(odd.value));
+        let names = [self.measured.siblings.name(service)];
+        let beside = Beside { names: &names, value };
+        let (beyond, is_short) = (odd.beyond_ns(), self.sql.frame.has_queries());
+        let (what, query) = match odd.measure {
+            Measure::Own => {
+                let query = self.sql.self_time(words, beyond, Some(beside));
+                (format!("own time of {}", words[1]), Some(query))
+            }
+            Measure::To | Measure::From => {
+                let query = self.sql.edge_gap(words, beyond, Some((odd.measure, beside)));
+                (format!("calls {} → {} under way", words[0], words[1]), Some(query))
+            }
+            Measure::Failures => {
+                let query = is_short.then(|| self.sql.failures_beside(words[0], beside));
+                ("requests that begin to fail in it".to_owned(), query)
+            }
+        };
+        let is_ratio = odd.measure == Measure::Failures;
+        let [others, own] = match is_ratio {
+            true => [odd.rest.ratio(), odd.own.ratio()],
+            false => odd.typical.map(|nanos| nanos as f64),
+        };
+        let part = if odd.is_tail && !is_ratio {
+            format!(", in {:.0} %", odd.own.ratio() * 100.0)
+        } else {
+            String::new()
+        };
+        let deviation = Deviation {
+            id: String::new(),
+            kind: INSTANCE_OUTLIER,
+            subject: format!("{what}, {value} beside {}{part}", others_of(odd.others)),
+            before: others,
+            now: own,
+            unit: if is_ratio { "ratio" } else { "ns" }.to_owned(),
+            samples: odd.own.total as u64,
+            samples_before: odd.rest.total as u64,
+            score: match is_ratio {
+                true => of_failures(odd.rise()) * odd.certainty(),
+                false => odd.score(),
+            },
+            refs: self.trace(Some(odd.example)),
+            query,
+        };
+        let instance = Some(value.to_owned());
+        Observed { service: text(service).to_owned(), instance, own: true, deviation }
     }
 
     /// A call that is made more often or more rarely.
@@ -238,11 +294,36 @@ impl Teller<'_, '_> {
         Observed { service: loaded.service, instance: loaded.instance, own: true, deviation }
     }
 
+    /// A series of one instance that uses more than those of its siblings.
+    pub(super) fn odd_series(&self, odd: &OddSeries<'_>) -> Observed {
+        let (series, instance) = (odd.series, odd.instance);
+        let others = others_of(odd.count);
+        let deviation = Deviation {
+            id: String::new(),
+            kind: INSTANCE_OUTLIER,
+            subject: format!("{} ({}), {instance} beside {others}", series.name, series.class),
+            before: odd.typical[0],
+            now: odd.typical[1],
+            unit: series.unit.clone(),
+            samples: odd.points[0] as u64,
+            samples_before: odd.points[1] as u64,
+            score: odd.score,
+            refs: vec![EvidenceRef::Series(odd.id)],
+            query: (!odd.others.is_empty()).then(|| self.sql.resource_beside(odd)),
+        };
+        let (service, instance) = (series.service.clone(), Some(instance.to_owned()));
+        Observed { service, instance, own: true, deviation }
+    }
+
     fn trace(&self, unit: Option<u32>) -> Vec<EvidenceRef> {
         let trace = unit.and_then(|unit| self.measured.units.trace(unit));
         let id = trace.and_then(|trace| self.spans.trace_ids.get(trace));
         id.map(|id| EvidenceRef::Trace(*id)).into_iter().collect()
     }
+}
+
+fn others_of(count: usize) -> String {
+    if count == 1 { "1 other".to_owned() } else { format!("{count} others") }
 }
 
 /// How much a share of failures counts.

@@ -15,7 +15,7 @@ use halfopen_model::answer::{Scope, Strength, Suspect, Suspects};
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{TimeRange, UnixNanos};
 
-use crate::shop::rows::{Span, batches};
+use crate::shop::rows::{Span, Value, batches};
 use crate::shop::{BEGIN_NS, Dice};
 
 /// Caller, service, operation, usual own time in milliseconds.
@@ -54,6 +54,8 @@ pub(crate) struct Plan {
     pub(crate) lines: Vec<(usize, u32, String)>,
     /// 0 to 1.
     pub(crate) luck: f64,
+    /// The pod of each service that takes it.
+    pub(crate) pod: [usize; 5],
 }
 
 impl Plan {
@@ -66,14 +68,22 @@ impl Plan {
     }
 }
 
-/// One point of a metric: service, name, seconds since the begin, value.
+/// One point of a metric: service, name, seconds since the begin, value. A service beyond the five
+/// is a pod: 10 for each pod more.
 pub(crate) type Point = (usize, &'static str, i64, f64);
 
 pub(crate) struct Mart {
     pub(crate) seed: u64,
     /// Requests in each of the two times.
     pub(crate) requests: [usize; 2],
+    /// What happens in the second time...
     pub(crate) wrong: Box<dyn Fn(&mut Plan)>,
+    /// ...and in both.
+    pub(crate) always: Box<dyn Fn(&mut Plan)>,
+    /// Pods of each service; 0 for spans that tell of none.
+    pub(crate) pods: usize,
+    /// The attributes of a span, by service, pod, and whether it is of the second time.
+    pub(crate) named: fn(usize, usize, bool) -> Vec<(&'static str, Value)>,
     pub(crate) points: Vec<Point>,
     /// Whether spans tell their kinds, and callers have spans of their calls.
     pub(crate) linked_logs: bool,
@@ -82,22 +92,41 @@ pub(crate) struct Mart {
 impl Mart {
     pub(crate) fn new(seed: u64, wrong: impl Fn(&mut Plan) + 'static) -> Mart {
         let requests = [60, 60];
-        Mart { seed, requests, wrong: Box::new(wrong), points: Vec::new(), linked_logs: true }
+        Mart {
+            seed,
+            requests,
+            wrong: Box::new(wrong),
+            always: Box::new(|_| ()),
+            pods: 0,
+            named: |service, pod, _| vec![("resource.service.instance.id", pod_name(service, pod))],
+            points: Vec::new(),
+            linked_logs: true,
+        }
     }
 
     /// Spans of both times, lines and points.
     pub(crate) fn rows(&self) -> (Vec<Span>, RecordBatch, RecordBatch) {
         let mut told = Told::default();
         let mut dice = Dice(self.seed);
+        // Dice of their own: all else is the same with and without pods.
+        let mut balancer = Dice(!self.seed);
         for (era, requests) in self.requests.iter().enumerate() {
             for number in 0..*requests {
                 let step = ERA_NS / *requests as i64;
                 let at = BEGIN_NS + era as i64 * ERA_NS + number as i64 * step;
                 let mut plan = plan(&mut dice);
+                plan.pod = plan.pod.map(|_| balancer.below(self.pods.max(1)));
+                (self.always)(&mut plan);
                 if era == 1 {
                     (self.wrong)(&mut plan);
                 }
+                let first = told.spans.len();
                 told.request(&plan, &mut dice, at);
+                for span in told.spans[first..].iter_mut().filter(|_| self.pods > 0) {
+                    let service = SERVICES.iter().position(|known| known.1 == span.service);
+                    let service = service.expect("one of ours");
+                    span.attributes = (self.named)(service, plan.pod[service], era == 1);
+                }
             }
         }
         (told.spans, logs(&told.lines, self.linked_logs), points(&self.points))
@@ -135,6 +164,10 @@ impl Mart {
     }
 }
 
+pub(crate) fn pod_name(service: usize, pod: usize) -> Value {
+    Value::Text(format!("{}-{pod}", SERVICES[service].1))
+}
+
 pub(crate) fn range(era: i64) -> TimeRange {
     let from = UnixNanos(BEGIN_NS + era * ERA_NS);
     TimeRange { from, to: from.shifted(ERA_NS) }
@@ -153,6 +186,7 @@ fn plan(dice: &mut Dice) -> Plan {
         failed: [false; 5],
         lines: Vec::new(),
         luck,
+        pod: [0; 5],
     };
     for (service, (_, name, _, _)) in SERVICES.iter().enumerate() {
         let id = dice.below(1_000_000);
@@ -296,16 +330,40 @@ fn points(points: &[Point]) -> RecordBatch {
         let of_name = name.bytes().fold(7_u64, |sum, byte| sum % (1 << 40) * 31 + u64::from(byte));
         of_name * 10 + *service as u64
     };
+    let pods: DictionaryArray<Int32Type> = points.iter().map(|point| pod(point.0)).collect();
     let at = |(_, _, second, _): &Point| BEGIN_NS + second * SECOND_NS;
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("series", Arc::new(UInt64Array::from_iter_values(points.iter().map(series)))),
         ("time", times(points.iter().map(at))),
-        ("service", words(points.iter().map(|point| SERVICES[point.0].1))),
+        ("service", words(points.iter().map(|point| SERVICES[point.0 % 10].1))),
         ("name", words(points.iter().map(|point| point.1))),
         ("kind", words(points.iter().map(|_| "gauge"))),
+        ("resource.k8s.pod.name", Arc::new(pods)),
         ("value_double", Arc::new(Float64Array::from_iter_values(points.iter().map(|p| p.3)))),
     ];
     RecordBatch::try_from_iter(columns).expect("columns of one length")
+}
+
+/// The pod of a point, where it is of one.
+fn pod(service: usize) -> Option<&'static str> {
+    (service >= 10).then(|| ["pod-1", "pod-2", "pod-3", "pod-4"][service / 10 - 1])
+}
+
+/// Points of a metric of so many pods of a service, every 30 s of both times, with noise; `of`
+/// gives the factor by pod and second.
+pub(crate) fn metric_of_pods(
+    service: usize,
+    pods: usize,
+    seed: u64,
+    of: impl Fn(usize, i64) -> f64,
+) -> Vec<Point> {
+    let mut dice = Dice(seed);
+    let mut all = Vec::new();
+    for (pod, second) in (1..=pods).flat_map(|pod| (15..360).step_by(30).map(move |s| (pod, s))) {
+        let value = 0.05 * (0.8 + 0.4 * unit(&mut dice)) * of(pod, second);
+        all.push((service + 10 * pod, "container.cpu.usage", second, value));
+    }
+    all
 }
 
 /// Points of a metric of all services, every 30 s of both times, with noise; `of` gives the

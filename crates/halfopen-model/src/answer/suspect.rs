@@ -3,6 +3,9 @@
 use crate::answer::finding::{EvidenceRef, Strength};
 use crate::time::TimeRange;
 
+/// The kind of a [`Deviation`] of one instance beside its siblings.
+pub const INSTANCE_OUTLIER: &str = "instance_outlier";
+
 /// Everything that stands out, and what it was compared with.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Suspects {
@@ -44,11 +47,12 @@ pub struct Suspect {
 pub struct Deviation {
     /// By which the chain of whys names it; the same evidence has the same id in every answer.
     pub id: String,
-    /// `self_time`, `edge_gap`, `call_shape`, `log_statement`, `error_origin`, `resource`, ...
+    /// `self_time`, `edge_gap`, `call_shape`, `log_statement`, `error_origin`, `resource`,
+    /// `instance_outlier`, ...
     pub kind: &'static str,
     /// What was measured: an operation, a pair of services, a statement, a metric.
     pub subject: String,
-    /// The number before, in `unit`.
+    /// The number before, in `unit`; where [`Deviation::is_beside`], that of the others now.
     pub before: f64,
     /// The number now, in `unit`.
     pub now: f64,
@@ -64,4 +68,11 @@ pub struct Deviation {
     pub refs: Vec<EvidenceRef>,
     /// SQL that gives the two numbers again, where SQL can.
     pub query: Option<String>,
+}
+
+impl Deviation {
+    /// Whether it compares with others at the same time, and not with the time before.
+    pub fn is_beside(&self) -> bool {
+        self.kind == INSTANCE_OUTLIER
+    }
 }

@@ -153,7 +153,8 @@ impl<S: ReadEvidence> Desk<S> {
     }
 
     /// What stands out against the time before the window, where the answer had nothing else to
-    /// compare with. `None` when nothing was sent in that time.
+    /// compare with. `None` when nothing was sent in that time, and no instance is unlike its
+    /// siblings.
     pub(super) async fn against_before(
         &self,
         question: &WhyQuestion,
@@ -163,15 +164,17 @@ impl<S: ReadEvidence> Desk<S> {
     ) -> Result<Option<Suspects>, DeskError> {
         let before = why::time_before(question.window);
         let (spans, truncated) = self.spans_in(before, gaps).await?;
-        if spans.is_empty() || evidence.spans.is_empty() {
+        if evidence.spans.is_empty() {
             return Ok(None);
         }
+        let is_known = !spans.is_empty();
         evidence.baseline_spans = spans;
         evidence.truncated = evidence.truncated.or(truncated);
         let to = super::why::edged(question.window).to;
         let with_before = TimeRange { from: before.from, to };
         evidence.logs = self.logs_up_to(beside, with_before, gaps).await?;
-        Ok(Some(why::suspects(question, evidence, before)))
+        let found = why::suspects(question, evidence, before);
+        Ok(Some(found).filter(|found| is_known || !found.list.is_empty()))
     }
 }
 

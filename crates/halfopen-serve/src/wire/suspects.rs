@@ -49,12 +49,12 @@ pub struct DeviationV1 {
     /// By which the chain names it; the same evidence has the same id in every answer.
     #[serde(default)]
     pub id: String,
-    /// self_time, edge_gap, call_shape, call_count, log_statement, error_origin, resource;
-    /// request_time and call_time on the way.
+    /// self_time, edge_gap, call_shape, call_count, log_statement, error_origin, resource,
+    /// instance_outlier; request_time and call_time on the way.
     pub kind: String,
     /// What was measured: an operation, a pair of services, a statement, a metric.
     pub subject: String,
-    /// The number before, in `unit`.
+    /// The number before, in `unit`; for instance_outlier that of its siblings at the same time.
     pub before: f64,
     /// The number now, in `unit`.
     pub now: f64,
@@ -62,7 +62,7 @@ pub struct DeviationV1 {
     pub unit: String,
     /// Requests (for metrics: points) that the number now rests on.
     pub samples: u64,
-    /// The same for the number before.
+    /// The same for the other number.
     pub samples_before: u64,
     /// How far it stands out: 0 to 1.
     pub score: f64,

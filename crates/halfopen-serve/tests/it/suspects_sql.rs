@@ -5,7 +5,10 @@ use halfopen_model::Table;
 use halfopen_model::answer::{ChainOf, Deviation, Scope, WhyAnswer};
 use halfopen_serve::desk::{WhyAsk, WhyBaseline};
 
-use crate::mart::{GATEWAY, LEDGER, Mart, ORDERS, PAYMENT, STOCK, metric, range};
+use crate::mart::{
+    GATEWAY, LEDGER, Mart, ORDERS, PAYMENT, STOCK, metric, metric_of_pods, pod_name, range,
+};
+use crate::shop::rows::Value;
 use crate::why_sql::Office;
 
 /// Sums of shares differ in their last digits with the order of the rows.
@@ -116,6 +119,75 @@ async fn resources_count_as_sql_does() {
         if service == STOCK && second >= 180 { 20.0 } else { 1.0 }
     });
     check(&shop, &["resource"]).await;
+}
+
+/// One instance beside its siblings: by its own time, in a part of its requests, by calls to it
+/// and from it, by failures and by what it uses.
+#[tokio::test]
+async fn instances_count_as_sql_does() {
+    type Wrong = fn(&mut crate::mart::Plan);
+    let wrong: [(Wrong, &str); 5] = [
+        (|plan| plan.own[STOCK] += if plan.pod[STOCK] == 1 { 90.0 } else { 0.0 }, "own time of "),
+        (
+            |plan| {
+                let hit = plan.pod[STOCK] == 1 && plan.luck < 0.45;
+                plan.own[STOCK] += if hit { 300.0 } else { 0.0 };
+            },
+            "own time of GET /stock, stock-1 beside 2 others, in ",
+        ),
+        (|plan| plan.gap[STOCK] += if plan.pod[STOCK] == 1 { 90.0 } else { 0.0 }, "calls orders "),
+        (|plan| plan.gap[STOCK] += if plan.pod[ORDERS] == 1 { 90.0 } else { 0.0 }, "calls orders "),
+        (|plan| plan.failed[STOCK] = plan.pod[STOCK] == 1, "requests that begin to fail in it"),
+    ];
+    for (number, (wrong, subject)) in wrong.into_iter().enumerate() {
+        let mut shop = mart(20 + number as u64, wrong);
+        (shop.pods, shop.requests) = (3, [90, 91]);
+        // Some spans do not tell where they ran.
+        shop.named = |service, pod, _| match (service, pod) {
+            (PAYMENT, 2) => Vec::new(),
+            _ => vec![("resource.k8s.pod.name", pod_name(service, pod))],
+        };
+        check_instance(&shop, subject).await;
+    }
+    let mut shop = mart(30, |_| ());
+    shop.points = metric_of_pods(
+        STOCK,
+        3,
+        1,
+        |pod, second| {
+            if pod == 2 && second >= 180 { 20.0 } else { 1.0 }
+        },
+    );
+    check_instance(&shop, "container.cpu.usage (cpu), pod-2 beside 2 others").await;
+}
+
+async fn check_instance(shop: &Mart, subject: &str) {
+    let office = office(shop).await;
+    let answer = office.desk.why(ask()).await.expect("an answer");
+    let told = |one: &&Deviation| one.is_beside() && one.subject.starts_with(subject);
+    assert!(measured(&answer).into_iter().any(|one| told(&one)), "{subject}: {answer:#?}");
+    all_again(&office, &answer).await;
+    office.close().await;
+}
+
+/// With nothing before an instance still has its siblings.
+#[tokio::test]
+async fn instances_need_no_time_before() {
+    let mut shop =
+        mart(31, |plan| plan.own[STOCK] += if plan.pod[STOCK] == 1 { 90.0 } else { 0.0 });
+    (shop.pods, shop.requests) = (3, [0, 90]);
+    shop.named = |service, pod, _| {
+        let same = Value::Text("the same".into());
+        let pod = ("resource.k8s.pod.name", pod_name(service, pod));
+        vec![("resource.service.instance.id", same), pod]
+    };
+    let office = office(&shop).await;
+    let answer = office.desk.why(WhyAsk { baseline: None, ..ask() }).await.expect("an answer");
+    let suspects = answer.suspects.as_ref().expect("siblings to compare with");
+    assert_eq!(suspects.list[0].instance.as_deref(), Some("stock-1"), "{suspects:#?}");
+    assert_eq!(answer.chain.of, ChainOf::Suspect);
+    all_again(&office, &answer).await;
+    office.close().await;
 }
 
 /// Who names a service asks about its requests, and about what they reach.

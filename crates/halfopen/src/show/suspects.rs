@@ -1,5 +1,6 @@
 //! What stands out against another time, below the causes of `why`.
 
+use halfopen_model::answer::INSTANCE_OUTLIER;
 use halfopen_model::figure::show_amount;
 use halfopen_serve::wire::{DeviationV1, SuspectV1, SuspectsV1, WhyV1};
 
@@ -104,20 +105,24 @@ fn deviation_text(deviation: &DeviationV1, columns: usize) -> String {
         "call_count" => "calls of each span, ",
         "call_shape" => "calls ",
         "log_statement" => "logs ",
-        "error_origin" | "resource" => "",
+        "error_origin" | "resource" | "instance_outlier" => "",
         other => other,
     };
     let value = |number: f64| show_amount(number, &deviation.unit);
     let (before, now) = (value(deviation.before), value(deviation.now));
-    let samples = format!(
-        "(n {}, before {})",
-        count(deviation.samples as f64),
-        count(deviation.samples_before as f64)
-    );
-    let numbers = format!("  {before} → {now}  {samples}");
+    let [n, n_before] = [deviation.samples, deviation.samples_before].map(|n| count(n as f64));
+    let numbers = match is_beside(deviation) {
+        true => format!("  {now}, others {before}  (n {n}, others {n_before})"),
+        false => format!("  {before} → {now}  (n {n}, before {n_before})"),
+    };
     let taken = INDENT.len() + kind.chars().count() + numbers.chars().count();
     let subject = cut(&deviation.subject, columns.saturating_sub(taken).max(20), "…");
     format!("{kind}{subject}{numbers}")
+}
+
+/// Whether its number before is that of others at the same time.
+fn is_beside(deviation: &DeviationV1) -> bool {
+    deviation.kind == INSTANCE_OUTLIER
 }
 
 /// A request that shows it.
