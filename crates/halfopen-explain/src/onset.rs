@@ -227,4 +227,5 @@ pub(crate) fn moment(outcomes: &Outcomes, change: &Change) -> (i64, i64) {
 }
 
 #[cfg(test)]
+#[path = "../tests/unit/onset.rs"]
 mod tests;
