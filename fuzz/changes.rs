@@ -18,8 +18,31 @@ pub(crate) fn files(folder: &Path) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).expect("a file")).collect()
 }
 
+/// Runs each check over its folder of `corpus`: every file as it is, and in `copies` that are
+/// changed by a seed of the check.
+pub(crate) fn run(checks: &[(&str, fn(&[u8]))], corpus: &Path, copies: u64) {
+    for (seed, (name, check)) in checks.iter().enumerate() {
+        let files = files(&corpus.join(name));
+        assert!(!files.is_empty(), "the corpus of {name} is empty");
+        let mut dice = Dice(seed as u64);
+        for (number, file) in files.iter().enumerate() {
+            check(file);
+            let other = &files[(number + 1) % files.len()];
+            (0..copies).for_each(|_| check(&changed(file, other, &mut dice)));
+        }
+    }
+}
+
+/// The targets that a manifest of cargo-fuzz names.
+pub(crate) fn targets(manifest: &Path) -> Vec<String> {
+    let manifest = fs::read_to_string(manifest).expect("the manifest");
+    let names = manifest.lines().filter_map(|line| line.strip_prefix("name = \""));
+    // The first name is that of the package.
+    names.filter_map(|rest| rest.strip_suffix('"')).skip(1).map(str::to_owned).collect()
+}
+
 /// SplitMix64.
-pub(crate) struct Dice(pub(crate) u64);
+struct Dice(u64);
 
 impl Dice {
     fn next(&mut self) -> u64 {
@@ -36,7 +59,7 @@ impl Dice {
 }
 
 /// Flips, cuts, repeats, numbers at their edges, and pieces of another file.
-pub(crate) fn changed(data: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
+fn changed(data: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
     let mut data = data.to_vec();
     for _ in 0..=dice.below(4) {
         let (at, length) = (dice.below(data.len()), 1 + dice.below(24));

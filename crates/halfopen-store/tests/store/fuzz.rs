@@ -13,7 +13,7 @@ use halfopen_model::Table;
 use halfopen_store::inspect;
 
 use crate::support::{full, open, put, spans};
-use changes::{Dice, changed, files};
+use changes::files;
 
 /// Set to write the corpus again, after a change of the formats.
 const WRITE: &str = "HALFOPEN_WRITE_CORPUS";
@@ -26,23 +26,12 @@ fn corpus() -> PathBuf {
 
 #[test]
 fn every_check_holds_for_its_corpus_and_for_changed_copies_of_it() {
-    for (seed, (name, check)) in checks::CHECKS.iter().enumerate() {
-        let files = files(&corpus().join(name));
-        assert!(!files.is_empty(), "the corpus of {name} is empty");
-        let mut dice = Dice(seed as u64);
-        for (number, file) in files.iter().enumerate() {
-            check(file);
-            let other = &files[(number + 1) % files.len()];
-            (0..CHANGED).for_each(|_| check(&changed(file, other, &mut dice)));
-        }
-    }
+    changes::run(checks::CHECKS, &corpus(), CHANGED);
 }
 
 #[test]
 fn every_check_is_a_target_and_every_target_a_check() {
-    let manifest = fs::read_to_string(corpus().join("../Cargo.toml")).expect("the manifest");
-    let names = manifest.lines().filter_map(|line| line.strip_prefix("name = \""));
-    let targets: Vec<&str> = names.filter_map(|rest| rest.strip_suffix('"')).skip(1).collect();
+    let targets = changes::targets(&corpus().join("../Cargo.toml"));
     let checks: Vec<&str> = checks::CHECKS.iter().map(|(name, _)| *name).collect();
     assert_eq!(targets, checks);
 }
