@@ -6,7 +6,7 @@ use halfopen_model::Table;
 
 use super::file::{Entry, encode};
 use super::fuse;
-use super::key::{Bound, ID_PREFIX_KEPT, Kind, WHOLE_LEFT_OUT, bound};
+use super::key::{Bound, Kind, WHOLE_LEFT_OUT, bound};
 
 /// A length of beginnings is not filed when a shorter one has this part of its different values.
 const TELLING: f64 = 0.9;
@@ -161,7 +161,7 @@ impl Collector {
         let mut shorter = 0;
         for (place, beginnings) in self.beginnings.iter_mut().enumerate() {
             let mut beginnings = distinct(beginnings);
-            let is_kept = self.kind == Kind::Id && place == ID_PREFIX_KEPT;
+            let is_kept = self.kind.prefix_kept() == Some(place);
             if place > 0 && !is_kept && tells(shorter, beginnings.len()) {
                 left_out |= 1 << place;
                 continue;

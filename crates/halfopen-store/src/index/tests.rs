@@ -5,6 +5,7 @@ use arrow::array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, StringArray};
 use halfopen_model::port::Match;
 use halfopen_model::{SpanId, Table, TimeRange, TraceId, UnixNanos};
 use tempfile::TempDir;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::*;
 use crate::segment::SegmentInfo;
@@ -65,8 +66,17 @@ fn write_index(
     columns: Vec<(&str, ArrayRef)>,
     rows: u64,
 ) -> Segment {
+    write_groups(folder, table, columns, (rows, GROUP_ROWS))
+}
+
+fn write_groups(
+    folder: &TempDir,
+    table: Table,
+    columns: Vec<(&str, ArrayRef)>,
+    (rows, group_rows): (u64, usize),
+) -> Segment {
     let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
-    let mut builder = IndexBuilder::new(table, GROUP_ROWS);
+    let mut builder = IndexBuilder::new(table, group_rows);
     // Batches do not end where row groups do.
     for begin in (0..batch.num_rows()).step_by(70) {
         builder.add(&batch.slice(begin, 70.min(batch.num_rows() - begin)));
@@ -133,6 +143,41 @@ fn a_beginning_of_a_trace_id_excludes_what_does_not_begin_so() {
     let foreign = (1_000..2_000).map(trace);
     let wrong = foreign.filter(|id| !groups(ask(&segment, &range(*id, 8))).is_empty()).count();
     assert!(wrong < 20, "{wrong} of 1,000 beginnings");
+}
+
+#[test]
+fn twelve_digits_of_a_random_trace_id_exclude_a_full_row_group() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let random = |number: u64| {
+        let half = |seed| u128::from(xxh3_64_with_seed(&number.to_le_bytes(), seed));
+        TraceId(((half(1) << 64) | half(2)).to_be_bytes())
+    };
+    for traces in [1_000, 12_500, 32_768] {
+        let mut own: Vec<TraceId> = (0..traces).map(random).collect();
+        own.sort_unstable();
+        let column = FixedSizeBinaryArray::try_from_iter(own.iter().map(|id| id.0));
+        let columns: Vec<(&str, ArrayRef)> = vec![("trace_id", Arc::new(column.expect("ids")))];
+        let shape = (traces, traces as usize);
+        let segment = write_groups(&folder, Table::Spans, columns, shape);
+        let beginning = |id: TraceId| {
+            let (mut first, mut last) = (id, id);
+            first.0[6..].fill(0);
+            last.0[6..].fill(0xff);
+            Match::TraceRange(first, last)
+        };
+        for id in own.iter().step_by(97) {
+            assert_eq!(groups(ask(&segment, &Match::Traces(vec![*id]))), [0]);
+            assert_eq!(groups(ask(&segment, &beginning(*id))), [0]);
+        }
+        let foreign = || (1_000_000..1_002_000).map(random);
+        let ranges = foreign().filter(|id| !groups(ask(&segment, &beginning(*id))).is_empty());
+        let whole = foreign().map(|id| Match::Traces(vec![id]));
+        let whole = whole.filter(|wanted| !groups(ask(&segment, wanted)).is_empty());
+        let (ranges, whole) = (ranges.count(), whole.count());
+        assert!(ranges < 24 && whole < 24, "{ranges} and {whole} of 2,000 in {traces} traces");
+        let bytes = fs::metadata(path_of(&segment.path)).expect("a side file").len();
+        assert!(bytes < traces * 4, "{bytes} bytes for {traces} traces");
+    }
 }
 
 /// A random UUID (version 4).
