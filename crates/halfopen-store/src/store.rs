@@ -162,8 +162,8 @@ impl Store {
     }
 
     /// Refuses further writes, seals, and says what it did. What is not sealed within `deadline`
-    /// stays in the WAL; with a deadline of zero nothing is sealed. Work that is under way is waited
-    /// for until then, and two seconds at least; a note says when it goes on and keeps the folder.
+    /// stays in the WAL; with a deadline of zero nothing is sealed. Work that is under way is given
+    /// until then to end, two seconds at least; a note says when it goes on and keeps the folder.
     pub async fn close(&self, deadline: Duration) -> CloseReport {
         let (began, mut report) = (Instant::now(), CloseReport::default());
         let shared = Arc::clone(&self.inner.shared);
