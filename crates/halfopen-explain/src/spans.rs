@@ -10,6 +10,7 @@ use halfopen_model::batch::Cells;
 use halfopen_model::schema::ATTRIBUTES;
 use halfopen_model::{SpanId, TraceId};
 
+use crate::codes::Codes;
 use crate::intern::{FoldMap, NONE, Words};
 use crate::threads;
 use halfopen_model::request;
@@ -18,6 +19,7 @@ use ids::Ids;
 mod cells;
 mod ids;
 
+use cells::each_word;
 pub(crate) use cells::{KeyCache, MapEntries, by_text, words_of};
 
 mod names;
@@ -130,7 +132,7 @@ pub(crate) struct Spans<'a> {
     pub(crate) route: Vec<u32>,
     pub(crate) version: Vec<u32>,
     pub(crate) instance: Vec<u32>,
-    /// Commit, image, configuration and start of the process.
+    /// Commit, image, configuration and start of the process; empty where no span tells of them.
     release: Vec<[u32; 4]>,
     /// Whether the peer is a database or a queue, which send no spans by nature.
     pub(crate) backing: Vec<bool>,
@@ -161,15 +163,25 @@ impl<'a> Spans<'a> {
         }
         let batches = || window.iter().chain(baseline);
         if threads::threads(total) == 1 {
-            batches().for_each(|rows| spans.read(rows));
+            spans.read_all(batches());
             return spans.with(Ids::read(batches(), total));
         }
         let ids = std::thread::scope(|scope| {
             let ids = scope.spawn(|| Ids::read(batches(), total));
-            batches().for_each(|rows| spans.read(rows));
+            spans.read_all(batches());
             ids.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         spans.with(ids)
+    }
+
+    /// Reads what is words.
+    fn read_all(&mut self, batches: impl Iterator<Item = &'a RecordBatch>) {
+        let mut seen = Dictionaries::default();
+        let mut words = std::mem::take(&mut self.words);
+        for rows in batches {
+            self.read(rows, &mut words, &mut seen);
+        }
+        self.words = words;
     }
 
     /// Adds what is no words.
@@ -213,7 +225,7 @@ impl<'a> Spans<'a> {
             route: vec![NONE; total],
             version: vec![NONE; total],
             instance: vec![NONE; total],
-            release: vec![[NONE; 4]; total],
+            release: Vec::new(),
             baseline_from,
             tail_sampled: Vec::new(),
             lost: Vec::new(),
@@ -258,7 +270,7 @@ impl<'a> Spans<'a> {
     /// What ran where a span was made: version, commit, image, configuration, instance, start of
     /// the process.
     pub(crate) fn state(&self, row: usize) -> [u32; 6] {
-        let [commit, image, config, started] = self.release[row];
+        let [commit, image, config, started] = *self.release.get(row).unwrap_or(&[NONE; 4]);
         [self.version[row], commit, image, config, self.instance[row], started]
     }
 
@@ -268,29 +280,52 @@ impl<'a> Spans<'a> {
         self.start[row].saturating_add(duration)
     }
 
-    /// Reads what is words.
-    fn read(&mut self, rows: &'a RecordBatch) {
+    fn read(&mut self, rows: &'a RecordBatch, words: &mut Words, seen: &mut Dictionaries) {
         let first = self.service.len();
         let (len, column) = (rows.num_rows(), |name: &str| rows.column_by_name(name));
-        self.service.extend(words_of(column("service"), len, &mut self.words));
-        self.name.extend(words_of(column("name"), len, &mut self.words));
+        let read = [
+            (column("service"), &mut self.service, &mut seen.service),
+            (column("name"), &mut self.name, &mut seen.name),
+        ];
+        for (column, codes, seen) in read {
+            codes.resize(first + len, NONE);
+            if let Some(column) = column {
+                each_word(column, words, seen, |row, code| codes[first + row] = code);
+            }
+        }
         self.kind.extend(kinds_of(column("kind"), len));
         let failed = by_text(column("status"), len, false, |text| text == "error");
         self.failed.extend(failed);
-        self.read_facts(rows, first);
+        self.read_facts(rows, first, words, seen);
     }
 
-    fn read_facts(&mut self, rows: &'a RecordBatch, first: usize) {
-        for (name, fact) in FACTS {
-            let Some(column) = rows.column_by_name(name) else { continue };
-            self.read_fact_column(column, *fact, first);
+    fn read_facts(
+        &mut self,
+        rows: &'a RecordBatch,
+        first: usize,
+        words: &mut Words,
+        seen: &mut Dictionaries,
+    ) {
+        seen.facts.resize_with(FACTS.len(), Codes::default);
+        for ((name, fact), seen) in FACTS.iter().zip(&mut seen.facts) {
+            let column = rows.column_by_name(name).filter(|c| c.null_count() < c.len());
+            if let Some(column) = column {
+                self.read_fact_column(column, *fact, first, words, seen);
+            }
         }
         if let Some(map) = rows.column_by_name(ATTRIBUTES).and_then(|c| c.as_map_opt()) {
-            self.read_fact_map(map, first);
+            self.read_fact_map(map, first, words);
         }
     }
 
-    fn read_fact_column(&mut self, column: &ArrayRef, fact: Fact, first: usize) {
+    fn read_fact_column(
+        &mut self,
+        column: &ArrayRef,
+        fact: Fact,
+        first: usize,
+        words: &mut Words,
+        seen: &mut Codes,
+    ) {
         let len = column.len();
         if let Some(ints) = column.as_primitive_opt::<Int64Type>() {
             for row in (0..len).filter(|row| ints.is_valid(*row)) {
@@ -302,26 +337,31 @@ impl<'a> Spans<'a> {
             }
             return;
         }
-        match fact {
-            Fact::Http | Fact::Grpc => {
-                let rule = if fact == Fact::Http {
-                    request::http_text_failed
-                } else {
-                    request::grpc_text_failed
-                };
-                let failed = by_text(Some(column), len, false, rule);
-                failed.enumerate().for_each(|(row, failed)| self.failed[first + row] |= failed);
+        if let Fact::Http | Fact::Grpc = fact {
+            let is_http = fact == Fact::Http;
+            let rule = if is_http { request::http_text_failed } else { request::grpc_text_failed };
+            let failed = by_text(Some(column), len, false, rule);
+            failed.enumerate().for_each(|(row, failed)| self.failed[first + row] |= failed);
+            return;
+        }
+        let alone = match fact {
+            Fact::Method => Some(&mut self.method),
+            Fact::Route => Some(&mut self.route),
+            Fact::Version => Some(&mut self.version),
+            _ => None,
+        };
+        match alone {
+            Some(codes) => {
+                let codes = &mut codes[first..first + len];
+                each_word(column, words, seen, |row, code| put_first(&mut codes[row], code));
             }
-            _ => {
-                let codes: Vec<u32> = words_of(Some(column), len, &mut self.words).collect();
-                for (row, code) in codes.into_iter().enumerate().filter(|(_, code)| *code != NONE) {
-                    self.take_fact(fact, first + row, code);
-                }
-            }
+            None => each_word(column, words, seen, |row, code| {
+                self.take_fact(fact, first + row, code);
+            }),
         }
     }
 
-    fn read_fact_map(&mut self, map: &'a MapArray, first: usize) {
+    fn read_fact_map(&mut self, map: &'a MapArray, first: usize, words: &mut Words) {
         let Some(entries) = MapEntries::new(map) else { return };
         let mut keys: KeyCache<'_, Option<Fact>> = KeyCache::new();
         for row in 0..map.len() {
@@ -336,12 +376,19 @@ impl<'a> Spans<'a> {
                     }
                     Fact::Grpc => {}
                     _ => {
-                        let code = self.words.code(text);
+                        let code = words.code(text);
                         self.take_fact(fact, first + row, code);
                     }
                 }
             }
         }
+    }
+
+    fn put_release(&mut self, place: usize, row: usize, code: u32) {
+        if self.release.is_empty() {
+            self.release.resize(self.peer.len(), [NONE; 4]);
+        }
+        put_first(&mut self.release[row][place], code);
     }
 
     fn take_fact(&mut self, fact: Fact, row: usize, code: u32) {
@@ -359,14 +406,23 @@ impl<'a> Spans<'a> {
             Fact::Method => put(&mut self.method),
             Fact::Route => put(&mut self.route),
             Fact::Version => put(&mut self.version),
-            Fact::Commit => put_first(&mut self.release[row][0], code),
-            Fact::Image => put_first(&mut self.release[row][1], code),
-            Fact::Config => put_first(&mut self.release[row][2], code),
-            Fact::Started => put_first(&mut self.release[row][3], code),
+            Fact::Commit => self.put_release(0, row, code),
+            Fact::Image => self.put_release(1, row, code),
+            Fact::Config => self.put_release(2, row, code),
+            Fact::Started => self.put_release(3, row, code),
             Fact::TailSampled => self.tail_sampled.push(row as u32),
             Fact::Peer(_) | Fact::Instance(_) | Fact::Http | Fact::Grpc => {}
         }
     }
+}
+
+/// What the dictionaries of the last batch led to.
+#[derive(Default)]
+struct Dictionaries {
+    service: Codes,
+    name: Codes,
+    /// In the order of [`FACTS`].
+    facts: Vec<Codes>,
 }
 
 /// Where several names stand for one fact, the first that has a value counts.

@@ -17,6 +17,8 @@ if peer == "duckdb":
 
     connection = duckdb.connect()
     connection.execute(f"set threads = {threads}")
+    # It would stand among the seconds.
+    connection.execute("set enable_progress_bar = false")
     source = "read_parquet([" + ", ".join(f"'{file}'" for file in files) + "])"
     distinct = "count(distinct trace_id)"
     ask = lambda sql: connection.execute(sql).fetchall()

@@ -1,5 +1,9 @@
 //! What tells failing from healthy: every value of every attribute on both sides, beside DuckDB
 //! and chDB over the same files.
+//!
+//! Requests are compared by the stages that `why` is made of, from the files to the combination.
+//! Counts of spans alone are asked by no verb: they are what the peers can do, and the measure of
+//! decoding and counting without requests.
 
 use std::path::Path;
 use std::process::Command;
@@ -194,47 +198,60 @@ async fn of_requests(store: &Store, folder: &Path, spans: usize) -> Result<Vec<F
     let window = TimeRange { from: UnixNanos(BEGIN_NS), to: UnixNanos(BEGIN_NS + data::HOUR_NS) };
     let all: Vec<&str> =
         data::COLUMNS.into_iter().chain(ATTRIBUTES.map(|(name, _)| name)).collect();
-    let (spans_read, decoded) = read(store, window, &all).await?;
     let now = window.to.shifted(60 * halfopen_model::time::SECOND_NS);
     let question = WhyQuestion { scope: Scope::default(), window, baseline: None, slow: None, now };
-    let evidence = WhyEvidence { spans: spans_read, ..WhyEvidence::default() };
-    let (mut loaded, mut counted, mut combined) = (vec![], vec![], vec![]);
-    let (mut values, mut named) = (0, Vec::new());
+    let mut took: [Vec<f64>; 4] = Default::default();
+    let (mut values, mut named, mut whole) = (0, Vec::new(), None);
     for _ in 0..ROUNDS {
-        let began = Instant::now();
+        let (spans_read, decoded) = read(store, window, &all).await?;
+        let evidence = WhyEvidence { spans: spans_read, ..WhyEvidence::default() };
+        let mut marks = vec![Instant::now()];
         let mut stages = Stages::load(&question, &evidence);
-        loaded.push(began.elapsed().as_secs_f64());
-        let began = Instant::now();
+        marks.push(Instant::now());
         stages.count();
-        counted.push(began.elapsed().as_secs_f64());
+        marks.push(Instant::now());
         named = stages.combine();
-        combined.push(began.elapsed().as_secs_f64());
+        marks.push(Instant::now());
+        let parts = marks.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64());
+        let parts = std::iter::once(decoded).chain(parts);
+        took.iter_mut().zip(parts).for_each(|(took, part)| took.push(part));
         values = stages.carried().len();
+        drop(stages);
+        if whole.is_none() {
+            let began = Instant::now();
+            let answer = why(&question, &evidence);
+            whole = Some((began.elapsed().as_secs_f64(), answer.failing.count));
+        }
     }
     let mut found: Vec<&str> = named.iter().map(|part| part.attribute.as_str()).collect();
     found.sort_unstable();
     if found != data::CAUSE.map(|(name, _)| name) {
         return Err(format!("the cause is not what was found: {named:?}"));
     }
-    let began = Instant::now();
-    let answer = why(&question, &evidence);
-    let whole = began.elapsed().as_secs_f64();
+    let (whole, failing) = whole.unwrap_or_default();
     let requests = thousands((spans / SPANS_PER_REQUEST) as f64);
     let files = files(&folder.join("segments/spans"), usize::MAX)?;
     let (beside, best) = peers("requests", ROUNDS_OF_REQUESTS, &files);
+    let sum = |parts: usize| {
+        let of_round = |round| took[..parts].iter().map(|took| took[round]).sum::<f64>();
+        median((0..ROUNDS).map(of_round).collect())
+    };
+    let (counted, combined) = (sum(3), sum(4));
+    let [decode, load, count, combine] = took.map(median);
     let detail = format!(
-        "{beside}; before it decode {decoded:.2} s, load {:.2} s; {requests} requests, \
-         {:.0} failing",
-        median(loaded),
-        answer.failing.count
+        "{beside}; decode {decode:.2} s, load {load:.2} s, count {count:.2} s; \
+         {requests} requests, {failing:.0} failing"
     );
-    let count = format!("spans x {}, by request: {values} values", ATTRIBUTES.len());
-    let combine = "the same with combinations of three".to_owned();
-    let (counted, combined) = (median(counted), median(combined));
-    let told = format!("found {}; whole why without decode {whole:.2} s", found.join(", "));
+    let what =
+        format!("spans x {}, by request: {values} values, decode included", ATTRIBUTES.len());
+    let three = "the same with combinations of three".to_owned();
+    let told = format!(
+        "combine {combine:.3} s; found {}; whole why without decode {whole:.2} s",
+        found.join(", ")
+    );
     Ok(vec![
-        figure(spans, &count, counted, REQUESTS_TARGET, best, detail),
-        figure(spans, &combine, combined, COMBINED_TARGET, None, told),
+        figure(spans, &what, counted, REQUESTS_TARGET, best, detail),
+        figure(spans, &three, combined, COMBINED_TARGET, None, told),
     ])
 }
 

@@ -4,6 +4,7 @@ use arrow::array::{Array, ArrayRef, AsArray, MapArray};
 use arrow::datatypes::{DataType, Int32Type, UInt8Type};
 use halfopen_model::batch::text_at;
 
+use crate::codes::{Codes, UNSEEN};
 use crate::intern::{NONE, Words};
 
 /// What `judge` says of the text of each row, asked once for each value of a dictionary that
@@ -34,6 +35,39 @@ pub(crate) fn by_text<T: Copy>(
         _ => {}
     }
     judged.into_iter()
+}
+
+/// Gives `take` each row that has a text, and the code of it. What a dictionary led to is in
+/// `codes` for the batches that share it.
+pub(super) fn each_word(
+    column: &ArrayRef,
+    words: &mut Words,
+    codes: &mut Codes,
+    mut take: impl FnMut(usize, u32),
+) {
+    let Some((keys, values)) = column
+        .as_dictionary_opt::<Int32Type>()
+        .and_then(|column| Some((column.keys(), column.values().as_string_opt::<i32>()?)))
+    else {
+        let all = words_of(Some(column), column.len(), words).enumerate();
+        return all.filter(|(_, code)| *code != NONE).for_each(|(row, code)| take(row, code));
+    };
+    let cells = codes.of(values);
+    let mut look = |row: usize, key: i32| {
+        let cell = &mut cells[key as usize];
+        if *cell == UNSEEN {
+            let text = values.is_valid(key as usize).then(|| values.value(key as usize));
+            *cell = text.map_or(NONE, |text| words.code(text));
+        }
+        if *cell != NONE {
+            take(row, *cell);
+        }
+    };
+    let numbers = keys.values();
+    match keys.nulls().filter(|nulls| nulls.null_count() > 0) {
+        None => numbers.iter().enumerate().for_each(|(row, key)| look(row, *key)),
+        Some(nulls) => nulls.valid_indices().for_each(|row| look(row, numbers[row])),
+    }
 }
 
 /// The interned text of each row, [`NONE`] for null.

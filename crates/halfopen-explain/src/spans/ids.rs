@@ -44,10 +44,12 @@ impl Ids {
             (column.value_length() == bytes).then_some(column)
         };
         let traces = fixed("trace_id", 16);
+        let bytes = traces.map_or(&[][..], |column| column.value_data().as_chunks::<16>().0);
+        let nulls = traces.and_then(|column| column.nulls());
         let mut last = (0_u128, NONE);
         for row in 0..rows.num_rows() {
-            let id = traces.filter(|c| c.is_valid(row)).and_then(|c| c.value(row).try_into().ok());
-            let id = id.map_or(0, u128::from_be_bytes);
+            let id = bytes.get(row).filter(|_| nulls.is_none_or(|nulls| nulls.is_valid(row)));
+            let id = id.map_or(0, |id| u128::from_be_bytes(*id));
             if id != last.0 {
                 let next = self.trace_ids.len() as u32;
                 let code = *self.trace_codes.entry(id).or_insert(next);
@@ -60,9 +62,11 @@ impl Ids {
         }
         for (name, into) in [("span_id", &mut self.id), ("parent_span_id", &mut self.parent_id)] {
             let column = fixed(name, 8);
+            let bytes = column.map_or(&[][..], |column| column.value_data().as_chunks::<8>().0);
+            let nulls = column.and_then(|column| column.nulls());
             into.extend((0..rows.num_rows()).map(|row| {
-                let id = column.filter(|c| c.is_valid(row));
-                id.and_then(|c| c.value(row).try_into().ok()).map_or(0, u64::from_be_bytes)
+                let id = bytes.get(row).filter(|_| nulls.is_none_or(|nulls| nulls.is_valid(row)));
+                id.map_or(0, |id| u64::from_be_bytes(*id))
             }));
         }
     }
