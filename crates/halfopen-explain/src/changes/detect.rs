@@ -393,10 +393,13 @@ fn restarts(visits: &[Visit], deploys: &[Detected]) -> Vec<Detected> {
 
 /// Instances that came, or went, together.
 fn scaled(visits: &[Visit], turns: &[Turn], came: bool) -> Vec<Detected> {
+    if turns.is_empty() {
+        return Vec::new();
+    }
     let mut turns = turns.to_vec();
     turns.sort_by_key(|turn| (turn.at, turn.instance));
-    // When each instance was there.
-    let mut spans: BTreeMap<u32, (i64, i64)> = BTreeMap::new();
+    // When each instance was there; only counted, so in any order.
+    let mut spans: FoldMap<u32, (i64, i64)> = FoldMap::default();
     for visit in visits.iter().filter(|visit| visit.values[INSTANCE] != NONE) {
         spans.entry(visit.values[INSTANCE]).or_insert((visit.at, visit.at)).1 = visit.at;
     }
