@@ -15,8 +15,8 @@ mod suspected;
 use std::collections::BTreeMap;
 
 use halfopen_model::answer::{
-    Chain, ChainOf, Confidence, Contrast, Hop, HopKind, MetricAnswer, Refutation, RuledOut,
-    SlowRule, Strength, Verdict, WhyAnswer,
+    BaselineKind, Chain, ChainOf, Confidence, Contrast, Hop, HopKind, MetricAnswer, Refutation,
+    RuledOut, SlowRule, Strength, Verdict, WhyAnswer,
 };
 use halfopen_model::figure::{show_about, show_clock, show_percent, show_share};
 use halfopen_model::shell::quoted;
@@ -111,8 +111,13 @@ fn ruled_out(answer: &WhyAnswer) -> Vec<RuledOut> {
 /// Which requests fail, since when.
 fn symptom(answer: &WhyAnswer) -> Hop {
     let before = answer.before;
-    let was =
-        before.map_or(String::new(), |share| format!(", was {}", show_percent(share.ratio())));
+    let was = before.map_or(String::new(), |share| {
+        let part = show_percent(share.ratio());
+        match &answer.baseline {
+            BaselineKind::Version(versions) => format!(", {part} with {}", versions.old),
+            _ => format!(", was {part}"),
+        }
+    });
     let since = answer.onset.map_or(String::new(), |onset| {
         format!(" since {} ±{}", show_clock(onset.at), show_about(onset.within_ns))
     });
@@ -126,6 +131,9 @@ fn symptom(answer: &WhyAnswer) -> Hop {
     };
     let evidence = answer.symptom.as_ref();
     let result = match before {
+        Some(_) if matches!(answer.baseline, BaselineKind::Version(_)) => {
+            "failing / failing_of is no larger than healthy / healthy_of (the other version)"
+        }
         Some(_) => "failing / failing_of is no larger than healthy / healthy_of (the time before)",
         None => "failing is 0",
     };
@@ -194,9 +202,15 @@ fn unknown(answer: &WhyAnswer) -> Hop {
 fn requests(answer: &WhyAnswer) -> String {
     let scope = [&answer.scope.service, &answer.scope.operation];
     let scope: Vec<&str> = scope.into_iter().flatten().map(String::as_str).collect();
-    match scope.as_slice() {
+    let requests = match scope.as_slice() {
         [] => "requests".to_owned(),
         scope => format!("requests to {}", scope.join(" ")),
+    };
+    match &answer.baseline {
+        BaselineKind::Version(versions) => {
+            format!("{requests} that {} {} served", versions.service, versions.new)
+        }
+        _ => requests,
     }
 }
 

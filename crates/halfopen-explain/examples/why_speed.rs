@@ -13,7 +13,7 @@ use arrow::array::{
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Int32Type};
-use halfopen_explain::map::{self, MapEvidence, MapQuestion, svg};
+use halfopen_explain::map::{self, MapEvidence, MapQuestion};
 use halfopen_explain::why::{WhyEvidence, WhyQuestion, why};
 use halfopen_model::answer::Scope;
 use halfopen_model::schema::{self, entry_fields, value_fields};
@@ -131,14 +131,8 @@ fn main() -> std::io::Result<()> {
         let begin = Instant::now();
         let answer = map::map(&MapQuestion { window, now }, &spans_of_map);
         let took_ms = begin.elapsed().as_secs_f64() * 1e3;
-        let drawn = svg::draw(&answer).len();
-        let drawn_ms = begin.elapsed().as_secs_f64() * 1e3 - took_ms;
         let edges = answer.edges.len();
-        writeln!(
-            out,
-            "map of {spans} spans: {took_ms:.0} ms, {edges} edges; drawn in {drawn_ms:.1} ms, \
-             {drawn} bytes"
-        )?;
+        writeln!(out, "map of {spans} spans: {took_ms:.0} ms, {edges} edges")?;
     }
     for _ in 0..3 {
         let begin = Instant::now();

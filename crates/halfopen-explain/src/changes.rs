@@ -21,6 +21,7 @@ pub(crate) mod detect;
 mod judge;
 mod list;
 
+pub(crate) use detect::release_place;
 use detect::{Detected, Facet, Visit};
 pub(crate) use judge::{Facts, Fitting, Judged, SplitBy, judge};
 pub use list::{
@@ -44,6 +45,15 @@ pub(crate) struct Change {
     at: i64,
 }
 
+impl Change {
+    /// Whether it brought this version (or configuration) of a service.
+    pub(crate) fn brings(&self, service: &str, value: &str) -> bool {
+        let of_service = self.service.as_deref() == Some(service);
+        let values = [&self.version, &self.config];
+        of_service && values.iter().any(|known| same_version(value, known.as_deref()))
+    }
+}
+
 /// The rows of `changes`, and changes that show in the spans alone.
 pub(crate) fn collect(spans: &Spans<'_>, forest: &Forest, rows: &[RecordBatch]) -> Vec<Change> {
     let mut found: Vec<Change> = rows.iter().flat_map(recorded).collect();
@@ -64,7 +74,7 @@ pub(crate) fn collect(spans: &Spans<'_>, forest: &Forest, rows: &[RecordBatch]) 
 }
 
 /// `v2.3.0` and `2.3.0` are one version.
-fn same_version(version: &str, other: Option<&str>) -> bool {
+pub(crate) fn same_version(version: &str, other: Option<&str>) -> bool {
     let bare = |text: &str| text.strip_prefix('v').unwrap_or(text).to_owned();
     other.is_some_and(|other| bare(other) == bare(version))
 }

@@ -11,12 +11,10 @@
 //! [`request`]: halfopen_model::request
 
 mod count;
-mod cut;
 mod facts;
 mod graph;
 mod peers;
 mod read;
-pub mod svg;
 #[cfg(test)]
 #[path = "../tests/unit/map.rs"]
 mod tests;
@@ -24,7 +22,9 @@ mod tests;
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
-use halfopen_model::answer::{Gap, MapAnswer, MapEdge, MapNode, NodeChange, NodeKind, Share};
+use halfopen_model::answer::{
+    Gap, MapAnswer, MapEdge, MapNode, NodeChange, NodeKind, Share, cut_map,
+};
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{Table, TimeRange, UnixNanos};
 
@@ -115,7 +115,7 @@ pub fn map(question: &MapQuestion, evidence: &MapEvidence) -> MapAnswer {
     let nodes: Vec<MapNode> = nodes(&spans, &counted, &services, &changed);
     let seconds = seconds(&spans, window);
     let edges = edges(&spans, counted.graph.edges, seconds);
-    let (nodes, edges, left_out) = cut::cut(nodes, edges, MAP_NODES_MAX, MAP_EDGES_MAX);
+    let (nodes, edges, left_out) = cut_map(nodes, edges, MAP_NODES_MAX, MAP_EDGES_MAX);
     let mut gaps = gaps::shape(&spans, &forest);
     gaps.extend(gaps_of(question, evidence, &counted.unplaced));
     let mut answer = MapAnswer {

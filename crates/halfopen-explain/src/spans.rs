@@ -24,7 +24,7 @@ pub(crate) use cells::{KeyCache, MapEntries, by_text, words_of};
 
 mod names;
 
-pub(crate) use names::{config_names, peer_names};
+pub(crate) use names::{config_names, peer_names, release_names};
 
 /// Stands for the duration of a span that never ended.
 pub(crate) const UNENDED: i64 = i64::MIN;

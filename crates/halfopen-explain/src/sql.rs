@@ -47,6 +47,38 @@ pub(crate) struct Frame {
     pub(crate) loose: bool,
     /// Where slow requests were asked about, the calls that were slow.
     pub(crate) slow: Option<Vec<SlowCall>>,
+    /// Where two versions are compared: failing requests met the new one, healthy ones the old.
+    pub(crate) served: Option<Served>,
+}
+
+/// Two versions of a service, each by the values that spans carry for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Served {
+    pub(crate) service: String,
+    /// The attributes that tell them, the first that is there counts.
+    pub(crate) names: Vec<&'static str>,
+    pub(crate) new: Vec<String>,
+    pub(crate) old: Vec<String>,
+}
+
+impl Served {
+    /// `served`: traces that met one of the two alone.
+    fn table(&self) -> String {
+        let names: Vec<String> = self.names.iter().map(|name| attribute(name)).collect();
+        let value = match names.as_slice() {
+            [name] => name.clone(),
+            names => format!("coalesce({})", names.join(", ")),
+        };
+        let list =
+            |texts: &[String]| texts.iter().map(|value| text(value)).collect::<Vec<_>>().join(", ");
+        let (new, old) = (list(&self.new), list(&self.old));
+        format!(
+            "served as (select trace_id, min(side) as is_new from (select trace_id, \
+             case when {value} in ({new}) then 1 else 0 end as side from seen where {} and \
+             {value} in ({new}, {old})) group by trace_id having min(side) = max(side))",
+            equals("service", &self.service)
+        )
+    }
 }
 
 /// A call: the service that makes it, the one it goes to where that is known, its name.
@@ -275,11 +307,18 @@ impl Frame {
             }
         };
         let holds = format!("{}{of_service}{operations}", self.window_and_baseline());
-        format!(
-            "with {}, requests as (select trace_id, start_time, failed{weight} from ({}))",
-            self.seen(),
-            self.topmost(&holds),
-        )
+        let (seen, topmost) = (self.seen(), self.topmost(&holds));
+        match &self.served {
+            None => format!(
+                "with {seen}, requests as (select trace_id, start_time, failed{weight} from \
+                 ({topmost}))"
+            ),
+            Some(served) => format!(
+                "with {seen}, {}, requests as (select q.trace_id, start_time, failed{weight}, \
+                 is_new from ({topmost}) q join served on served.trace_id = q.trace_id)",
+                served.table()
+            ),
+        }
     }
 
     /// Whether a span failed, or was slow where that was asked.
@@ -312,11 +351,19 @@ impl Frame {
         }
     }
 
+    /// Of the new version, where two are compared.
+    fn of_new(&self) -> &'static str {
+        self.served.as_ref().map_or("", |_| " and r.is_new = 1")
+    }
+
     fn is_failing(&self) -> String {
-        format!("r.failed and {}", within("r.start_time", &self.failing))
+        format!("r.failed and {}{}", within("r.start_time", &self.failing), self.of_new())
     }
 
     fn is_healthy(&self) -> String {
+        if self.served.is_some() {
+            return "not r.failed and r.is_new = 0".to_owned();
+        }
         let within = |range| within("r.start_time", range);
         self.baseline.as_ref().map_or_else(
             || "not r.failed".to_owned(),
@@ -329,9 +376,10 @@ impl Frame {
     /// Failing requests of all since they fail; the same of the time before, in the place of
     /// healthy ones.
     pub(crate) fn symptom(&self, has_before: bool) -> String {
-        let since = within("r.start_time", &self.failing);
+        let since = format!("{}{}", within("r.start_time", &self.failing), self.of_new());
         let window = within("r.start_time", &self.window);
         let before = match &self.baseline {
+            _ if self.served.is_some() => "r.is_new = 0".to_owned(),
             Some(baseline) => format!("{} and not ({window})", within("r.start_time", baseline)),
             None => {
                 let before = TimeRange { from: self.window.from, to: self.failing.from };
@@ -398,7 +446,7 @@ impl Frame {
         };
         let is_new = format!("v.value = {}", text(split.value));
         let failing = format!("{} and {}", self.is_failing(), group.is_in());
-        let since = within("r.start_time", &split.range);
+        let since = format!("{}{}", within("r.start_time", &split.range), self.of_new());
         format!(
             "{}, {}, met as (select distinct trace_id, {value} as value from seen where {}) \
              select {}, {}, {}, {} from requests r join met v on v.trace_id = r.trace_id and \

@@ -6,15 +6,17 @@
 
 mod evidence;
 mod novelty;
+mod sides;
 pub mod stages;
+mod versions;
 mod words;
 
 use std::collections::BTreeSet;
 
 use arrow::array::RecordBatch;
 use halfopen_model::answer::{
-    BaselineKind, Cause, Chain, Gap, Onset, Scope, Share, SlowRule, Strength, Suspects, Verdict,
-    WhyAnswer,
+    BaselineKind, Cause, Chain, Gap, KnownChange, Scope, Share, SlowRule, Strength, Suspects,
+    Verdict, WhyAnswer,
 };
 use halfopen_model::time::SECOND_NS;
 use halfopen_model::{TimeRange, UnixNanos, known};
@@ -29,15 +31,17 @@ use crate::difference::Comparison;
 use crate::difference::items::Items;
 use crate::gaps;
 use crate::intern::NONE;
-use crate::onset::{self, Course};
 use crate::origin;
 use crate::scope::{self, Chosen};
 use crate::slow::Limits;
 use crate::spans::Spans;
 use crate::sql::Frame;
-use crate::suspects::{self, Asked, Beside};
+use crate::suspects::{self, Asked};
 use crate::tree::Forest;
 use novelty::Earlier;
+use sides::Sides;
+use versions::Beside;
+pub use versions::{SERVED_MIN, ServedBy};
 
 /// With fewer failing requests than this nothing is said about them together.
 const FAILING_MIN: usize = 5;
@@ -95,63 +99,97 @@ pub struct WhyEvidence {
 
 /// Explains why requests fail.
 pub fn why(question: &WhyQuestion, evidence: &WhyEvidence) -> WhyAnswer {
-    let mut spans = Spans::load(&evidence.spans, &evidence.baseline_spans);
-    let forest = Forest::grow(&spans);
-    let wanted = question.service_code(&spans);
-    let mut requests = Requests::find(&spans, &forest, wanted, question.window, question.baseline);
+    answer(question, evidence, Read::of(question, evidence), None)
+}
+
+/// Explains why requests fail that the new version of a service served, by those that the one
+/// before it served in the same window.
+///
+/// # Errors
+/// When one of the two served too few, or the change tells of no version: how many each served.
+pub fn why_beside(
+    question: &WhyQuestion,
+    evidence: &WhyEvidence,
+    change: &KnownChange,
+) -> Result<WhyAnswer, ServedBy> {
+    let mut read = Read::of(question, evidence);
+    let beside = Beside::split(&read.spans, &read.forest, &mut read.requests, change)?;
+    Ok(answer(question, evidence, read, Some(&beside)))
+}
+
+/// The evidence, read.
+struct Read<'e> {
+    spans: Spans<'e>,
+    forest: Forest,
+    requests: Requests,
+}
+
+impl Read<'_> {
+    fn of<'e>(question: &WhyQuestion, evidence: &'e WhyEvidence) -> Read<'e> {
+        let spans = Spans::load(&evidence.spans, &evidence.baseline_spans);
+        let forest = Forest::grow(&spans);
+        let wanted = question.service_code(&spans);
+        let requests = Requests::find(&spans, &forest, wanted, question.window, question.baseline);
+        Read { spans, forest, requests }
+    }
+}
+
+fn answer(
+    question: &WhyQuestion,
+    evidence: &WhyEvidence,
+    read: Read<'_>,
+    beside: Option<&Beside<'_>>,
+) -> WhyAnswer {
+    let Read { mut spans, forest, mut requests } = read;
     let limits = question.slow.map(|rule| Limits::apply(rule, &mut spans, &mut requests));
     let window_ns = question.window.length_ns();
     let chosen = scope::choose(&spans, &requests, &question.scope, window_ns);
-    let mut answer = WhyAnswer {
-        scope: chosen.scope.clone(),
-        window: question.window,
-        baseline: BaselineKind::HealthyPeers,
-        verdict: Verdict::NotEnoughEvidence,
-        slow: limits.as_ref().map(|limits| {
-            let rows = chosen.members.iter().map(|number| requests.all[*number as usize].row);
-            limits.told(&spans, rows.map(|row| row as usize))
-        }),
-        failing: Share::default(),
-        before: None,
-        onset: None,
-        causes: Vec::new(),
-        suspects: None,
-        ruled_out: Vec::new(),
-        change: None,
-        gaps: gaps::of_evidence(question, evidence, &spans, &forest, &requests, &chosen.members),
-        spans: spans.len() as u64,
-        also_failing: chosen.also_failing.clone(),
-        next: Vec::new(),
-        symptom: None,
-        chain: Chain::default(),
-    };
-    let sides = Sides::of(question, &requests, &chosen.members, window_ns);
+    let mut answer = blank(question, &chosen);
+    answer.spans = spans.len() as u64;
+    answer.gaps =
+        gaps::of_evidence(question, evidence, &spans, &forest, &requests, &chosen.members);
+    answer.slow = limits.as_ref().map(|limits| {
+        let rows = chosen.members.iter().map(|number| requests.all[*number as usize].row);
+        limits.told(&spans, rows.map(|row| row as usize))
+    });
+    let compared = beside.map_or(question.baseline, |_| Some(question.window));
+    let sides = Sides::of(question.window, compared, &requests, &chosen.members);
     sides.fill(&mut answer, &requests, &chosen.members);
+    if let Some(beside) = beside {
+        answer.baseline = beside.kind();
+    }
     answer.gaps.extend(gaps::of_question(question, &spans, &requests, sides.met()));
     answer.verdict = verdict_before(&mut answer, &sides);
     let frame = Frame {
-        baseline: sides.baseline,
+        baseline: sides.baseline.filter(|_| beside.is_none()),
+        served: beside.map(|beside| beside.served.clone()),
         failing: TimeRange { from: UnixNanos(sides.from), to: UnixNanos(sides.until) },
         slow: limits.as_ref().map(|limits| limits.calls(&spans)),
         ..question.frame(&spans, &chosen)
     };
     answer.symptom = evidence::symptom(&answer, &frame);
     if answer.verdict == Verdict::Unexplained {
-        let changes = changes::collect(&spans, &forest, &evidence.changes);
+        let mut changes = changes::collect(&spans, &forest, &evidence.changes);
+        changes.retain(|change| beside.is_none_or(|beside| !beside.is_asked(change)));
         let traced = Traced {
             spans: &mut spans,
             forest: &forest,
             requests: &requests,
             limits: limits.as_ref(),
             members: &chosen.members,
+            beside,
         };
         explain(&mut answer, traced, &sides, &changes, &frame);
+        if let Some(beside) = beside {
+            beside.tell(&mut answer);
+        }
         let likely = |cause: &Cause| cause.strength >= Strength::Likely;
         if answer.causes.iter().any(likely) {
             answer.verdict = Verdict::Explained;
         }
     }
-    if let Some((now, before)) = sides.eras(question) {
+    // Of two versions the desk asks what stands out against the time before, as of any window.
+    if let Some((now, before)) = sides.eras(question).filter(|_| beside.is_none()) {
         let members = question.names_requests().then_some(chosen.members.as_slice());
         let frame = Frame { baseline: question.baseline, ..frame };
         let asked = Asked { now, before, known: true, requests: &requests, members, frame };
@@ -159,6 +197,30 @@ pub fn why(question: &WhyQuestion, evidence: &WhyEvidence) -> WhyAnswer {
     }
     answer.next = words::next(&answer);
     answer
+}
+
+/// An answer that says nothing yet.
+fn blank(question: &WhyQuestion, chosen: &Chosen) -> WhyAnswer {
+    WhyAnswer {
+        scope: chosen.scope.clone(),
+        window: question.window,
+        baseline: BaselineKind::HealthyPeers,
+        verdict: Verdict::NotEnoughEvidence,
+        slow: None,
+        failing: Share::default(),
+        before: None,
+        onset: None,
+        causes: Vec::new(),
+        suspects: None,
+        ruled_out: Vec::new(),
+        change: None,
+        gaps: Vec::new(),
+        spans: 0,
+        also_failing: chosen.also_failing.clone(),
+        next: Vec::new(),
+        symptom: None,
+        chain: Chain::default(),
+    }
 }
 
 /// What stands out in the window against the time `before` it, of which `evidence` has the spans
@@ -196,6 +258,7 @@ impl WhyQuestion {
             weighted: spans.weighted,
             loose: spans.trace.contains(&NONE),
             slow: None,
+            served: None,
         }
     }
 
@@ -222,8 +285,8 @@ pub fn time_before(window: TimeRange) -> TimeRange {
 }
 
 impl WhyEvidence {
-    fn beside(&self) -> Beside<'_> {
-        Beside { logs: &self.logs, metrics: &self.points }
+    fn beside(&self) -> suspects::Beside<'_> {
+        suspects::Beside { logs: &self.logs, metrics: &self.points }
     }
 }
 
@@ -243,100 +306,6 @@ fn verdict_before(answer: &mut WhyAnswer, sides: &Sides) -> Verdict {
     if few { Verdict::NotEnoughEvidence } else { Verdict::Unexplained }
 }
 
-/// Requests on both sides, and the course of failing.
-struct Sides {
-    /// Requests of the window, by time.
-    window: Vec<u32>,
-    failing: Vec<u32>,
-    healthy: Vec<u32>,
-    course: Course,
-    onset: Option<Onset>,
-    /// First moment after the failing stretch.
-    until: i64,
-    /// From here on requests count: the onset, or the begin of the window.
-    from: i64,
-    baseline: Option<TimeRange>,
-}
-
-impl Sides {
-    fn of(question: &WhyQuestion, requests: &Requests, members: &[u32], window_ns: i64) -> Sides {
-        let request = |number: &u32| &requests.all[*number as usize];
-        let (baseline, window): (Vec<u32>, Vec<u32>) =
-            members.iter().copied().partition(|number| request(number).baseline);
-        let outcomes: Vec<(i64, bool)> =
-            window.iter().map(|number| (request(number).start, request(number).failed)).collect();
-        let course = onset::course(&outcomes, window_ns);
-        let onset = match &course {
-            Course::Rose { rise, end } => {
-                let (at, within_ns) = onset::moment(&outcomes, rise);
-                let until = end.map(|end| UnixNanos(outcomes[end].0));
-                Some(Onset { at: UnixNanos(at), within_ns, until })
-            }
-            Course::Steady | Course::Spike { .. } => None,
-        };
-        let until = onset.and_then(|onset| onset.until).unwrap_or(question.window.to).0;
-        let from = onset.map_or(question.window.from, |onset| onset.at).0;
-        let fails = |n: &u32| request(n).failed && (from..until).contains(&request(n).start);
-        let failing = window.iter().copied().filter(fails).collect();
-        let (peers, used) =
-            if baseline.is_empty() { (&window, None) } else { (&baseline, question.baseline) };
-        let healthy = peers.iter().copied().filter(|number| !request(number).failed).collect();
-        Sides { failing, healthy, course, onset, until, from, baseline: used, window }
-    }
-
-    /// Now, and the time to compare with for suspects, where one is known.
-    fn eras(&self, question: &WhyQuestion) -> Option<(TimeRange, TimeRange)> {
-        let now = TimeRange { from: UnixNanos(self.from), to: UnixNanos(self.until) };
-        let part = TimeRange { from: question.window.from, to: now.from };
-        let before = question.baseline.or(self.onset.map(|_| part))?;
-        Some((now, before))
-    }
-
-    /// Requests of the window, and whether some of the baseline are what they are compared with.
-    fn met(&self) -> gaps::Met {
-        gaps::Met { in_window: !self.window.is_empty(), in_baseline: self.baseline.is_some() }
-    }
-
-    /// The numbers of the answer that need no cause.
-    fn fill(&self, answer: &mut WhyAnswer, requests: &Requests, members: &[u32]) {
-        let share = |keep: &dyn Fn(i64) -> bool| {
-            let mut share = Share::default();
-            for request in self.window.iter().map(|number| &requests.all[*number as usize]) {
-                if keep(request.start) {
-                    share.total += f64::from(request.weight);
-                    share.count += f64::from(request.weight) * f64::from(u8::from(request.failed));
-                }
-            }
-            share
-        };
-        answer.failing = share(&|start| start >= self.from && start < self.until);
-        answer.onset = self.onset;
-        if let Some(range) = self.baseline {
-            answer.baseline = BaselineKind::Window(range);
-            answer.before = Some(before(requests, members));
-        } else if self.onset.is_some() {
-            answer.before = Some(share(&|start| start < self.from));
-        } else if !self.failing.is_empty() && self.course == Course::Steady {
-            answer.gaps.push(Gap::NoBaseline);
-        }
-        if let Course::Spike { first, end } = self.course {
-            answer.ruled_out.push(words::spike(requests, &self.window, first, end));
-        }
-    }
-}
-
-/// The failing share of the baseline window.
-fn before(requests: &Requests, members: &[u32]) -> Share {
-    let mut share = Share::default();
-    for request in members.iter().map(|number| &requests.all[*number as usize]) {
-        if request.baseline {
-            share.total += f64::from(request.weight);
-            share.count += f64::from(request.weight) * f64::from(u8::from(request.failed));
-        }
-    }
-    share
-}
-
 /// What is known of all traces.
 struct Traced<'t, 'a> {
     spans: &'t mut Spans<'a>,
@@ -345,6 +314,7 @@ struct Traced<'t, 'a> {
     limits: Option<&'t Limits>,
     /// All requests of the question, also those of the baseline.
     members: &'t [u32],
+    beside: Option<&'t Beside<'t>>,
 }
 
 /// Looks for causes and puts them into the answer.
@@ -355,7 +325,7 @@ fn explain(
     changes: &[Change],
     frame: &Frame,
 ) {
-    let Traced { spans, forest, requests, limits, members } = traced;
+    let Traced { spans, forest, requests, limits, members, beside } = traced;
     let mut cohorts = Cohorts::new(spans, forest, requests, &sides.failing, &sides.healthy);
     let swallowed = origin::swallowed(spans, &cohorts);
     let mut slot = std::mem::take(&mut cohorts.slot);
@@ -367,7 +337,10 @@ fn explain(
         .map(|row| origin::find(spans, forest, &swallowed, row, &mut slot))
         .collect();
     cohorts.slot = slot;
-    let items = Items::mine(spans, forest, &cohorts, stages::support_min(sides.failing.len()));
+    let mut items = Items::mine(spans, forest, &cohorts, stages::support_min(sides.failing.len()));
+    if let Some(beside) = beside {
+        beside.leave_out(spans, &mut items);
+    }
     if items.left_out > 0 {
         let text = "values were not compared for want of memory, those of the fewest requests";
         answer.gaps.push(Gap::Other(format!("{} {text}", items.left_out)));

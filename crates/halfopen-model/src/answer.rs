@@ -22,11 +22,11 @@ pub use lookup::{
     Candidate, FindAnswer, Matched, Sent, SpanFault, TimelineEntry, TraceAnswer, TraceEvent,
     TraceSpan,
 };
-pub use map::{LeftOut, MapAnswer, MapEdge, MapNode, NodeChange, NodeKind, Quantiles};
+pub use map::{LeftOut, MapAnswer, MapEdge, MapNode, NodeChange, NodeKind, Quantiles, cut_map};
 pub use measure::{Measured, MetricAnswer, MetricCause, MetricPlace};
 pub use mechanism::{ChangeChoice, ChangeVerdict, Happening, NamedChange};
 pub use suspect::{Deviation, INSTANCE_OUTLIER, Suspect, Suspects};
 pub use why::{
     AfterChange, BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Novelty,
-    NoveltyKind, Onset, Scope, Slow, SlowRule, Verdict, VersionSplit, WhyAnswer,
+    NoveltyKind, Onset, Scope, Slow, SlowRule, Verdict, VersionSplit, VersionsBeside, WhyAnswer,
 };

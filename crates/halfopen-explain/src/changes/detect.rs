@@ -86,6 +86,12 @@ pub(crate) struct Visit {
 /// Which of `values` is which.
 const FACETS: [Facet; 6] =
     [Facet::Version, Facet::Commit, Facet::Image, Facet::Config, Facet::Instance, Facet::Started];
+
+/// Where the values of a release stand, by what they are of; `None` for what tells no release.
+pub(crate) fn release_place(what: &str) -> Option<usize> {
+    FACETS[..INSTANCE].iter().position(|facet| facet.name() == what)
+}
+
 const VERSION: usize = 0;
 const INSTANCE: usize = 4;
 const STARTED: usize = 5;

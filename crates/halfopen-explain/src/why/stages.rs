@@ -43,7 +43,8 @@ impl<'e> Stages<'e> {
         let requests = Requests::find(&spans, &forest, service, question.window, question.baseline);
         let window_ns = question.window.length_ns();
         let chosen = scope::choose(&spans, &requests, &question.scope, window_ns);
-        let sides = Sides::of(question, &requests, &chosen.members, window_ns);
+        let (window, baseline) = (question.window, question.baseline);
+        let sides = Sides::of(window, baseline, &requests, &chosen.members);
         let cohorts = Cohorts::new(&spans, &forest, &requests, &sides.failing, &sides.healthy);
         let items = Items { list: Vec::new(), tried: 0, left_out: 0 };
         Stages { spans, forest, cohorts, items }

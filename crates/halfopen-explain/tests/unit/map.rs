@@ -181,10 +181,10 @@ fn what_does_not_fit_is_the_least_failing_and_counted() {
     );
     let names =
         |nodes: &[MapNode]| -> Vec<String> { nodes.iter().map(|node| node.name.clone()).collect() };
-    let (nodes, edges, left_out) = cut::cut(answer.nodes, answer.edges, 3, 9);
+    let (nodes, edges, left_out) = cut_map(answer.nodes, answer.edges, 3, 9);
     assert_eq!(names(&nodes), ["a", "b", "gate"]);
     assert_eq!((edges.len(), left_out.nodes, left_out.edges, left_out.calls), (2, 2, 2, 2.0));
-    let (nodes, edges, left_out) = cut::cut(nodes, edges, 9, 1);
+    let (nodes, edges, left_out) = cut_map(nodes, edges, 9, 1);
     assert_eq!((nodes.len(), edges.len(), left_out.calls), (3, 1, 2.0));
 }
 

@@ -1,5 +1,9 @@
 //! The answer of `map`: who calls whom, how often, how well and how fast.
 
+mod cut;
+
+pub use cut::cut_map;
+
 use crate::answer::finding::{Gap, Share};
 use crate::id::TraceId;
 use crate::time::{TimeRange, UnixNanos};

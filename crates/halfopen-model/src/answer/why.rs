@@ -112,12 +112,28 @@ pub enum Verdict {
 }
 
 /// What failing requests are compared with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BaselineKind {
     /// Healthy requests of the same window.
     HealthyPeers,
     /// Requests of another window.
     Window(TimeRange),
+    /// Failing are requests that the new version of a service served, healthy those that the one
+    /// before it served in the same window.
+    Version(VersionsBeside),
+}
+
+/// Two versions of a service that served in one window.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VersionsBeside {
+    /// The service.
+    pub service: String,
+    /// What tells them apart: `service.version`, `container.image`, ...
+    pub attribute: String,
+    /// The one that came last.
+    pub new: String,
+    /// The one before it.
+    pub old: String,
 }
 
 /// When it began.

@@ -1,6 +1,7 @@
 //! What requests are compared with: a time that was named, the same hour of an earlier day, or
 //! the time of the version before.
 
+use halfopen_explain::why::{SERVED_MIN, ServedBy};
 use halfopen_model::answer::{Gap, KnownChange};
 use halfopen_model::time::{SECOND_NS, TimeError, parse_duration_ns, parse_range};
 use halfopen_model::{ReadEvidence, TimeRange, UnixNanos};
@@ -19,7 +20,8 @@ pub enum WhyBaseline {
     Range(TimeRange),
     /// As long a time, so many nanoseconds before the window.
     Earlier(i64),
-    /// As long a time, up to the last change of a version.
+    /// What the version before served in the window, else as long a time up to the last change of
+    /// a version.
     VersionBefore,
 }
 
@@ -65,28 +67,48 @@ impl<S: ReadEvidence> Desk<S> {
                 let earlier = |at: UnixNanos| at.shifted(ns.saturating_neg());
                 Ok(Some(TimeRange { from: earlier(window.from), to: earlier(window.to) }))
             }
-            Some(WhyBaseline::VersionBefore) => self.version_before(window, service, gaps).await,
+            Some(WhyBaseline::VersionBefore) => {
+                let change = self.version_change(window, service, gaps).await?;
+                Ok(change.map(|change| before(&change, window)))
+            }
         }
     }
 
-    async fn version_before(
+    /// The last change of a version in a window or before it.
+    pub(super) async fn version_change(
         &self,
         window: TimeRange,
         service: Option<&str>,
         gaps: &mut Vec<Gap>,
-    ) -> Result<Option<TimeRange>, DeskError> {
+    ) -> Result<Option<KnownChange>, DeskError> {
         let near = TimeRange { from: window.from.shifted(-VERSION_BEFORE_NS), to: window.to };
         let service = service.map(str::to_owned);
         let ask = ChangesAsk { window: Some(near), service, kind: None };
         let changes = self.changes(ask).await?.changes;
-        let Some(change) = changes.iter().rev().find(|change| is_of_version(change)) else {
+        let Some(change) = changes.into_iter().rev().find(is_of_version) else {
             let text = "no change of a version is known: compared with healthy requests instead";
             gaps.push(Gap::Other(text.to_owned()));
             return Ok(None);
         };
-        let to = change.at.min(window.from);
-        Ok(Some(TimeRange { from: to.shifted(-window.length_ns()), to }))
+        Ok(Some(change))
     }
+}
+
+/// Why two versions were not compared in one window.
+pub(super) fn not_beside(change: &KnownChange, served: ServedBy) -> Gap {
+    let ServedBy { new, old } = served;
+    let known = [&change.service, &change.to].map(|text| text.as_deref().unwrap_or("?"));
+    let [service, version] = known;
+    Gap::Other(format!(
+        "{service} {version} served {new} of these requests in the window and the version before it \
+         {old}, {SERVED_MIN} are needed of each: compared with the time before it came"
+    ))
+}
+
+/// As long a time as a window, before a change and the window.
+pub(super) fn before(change: &KnownChange, window: TimeRange) -> TimeRange {
+    let to = change.at.min(window.from);
+    TimeRange { from: to.shifted(-window.length_ns()), to }
 }
 
 /// Whether a change put another version in place.

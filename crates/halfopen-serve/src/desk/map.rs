@@ -40,6 +40,6 @@ impl<S: ReadEvidence> Desk<S> {
     /// # Errors
     /// When evidence cannot be read.
     pub async fn map_svg(&self, ask: MapAsk) -> Result<String, DeskError> {
-        Ok(map::svg::draw(&self.map(ask).await?))
+        Ok(halfopen_picture::draw(&self.map(ask).await?))
     }
 }

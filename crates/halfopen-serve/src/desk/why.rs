@@ -8,7 +8,8 @@ use halfopen_model::time::{SECOND_NS, show_duration};
 use halfopen_model::{ReadEvidence, Table, TimeRange, TraceId, UnixNanos};
 
 use super::find::kept;
-use super::{Desk, DeskError, WhyBaseline};
+use super::suspects::Beside;
+use super::{Desk, DeskError, WhyBaseline, baseline};
 
 /// What is looked at when nothing is said: long enough for an onset to lie inside, short enough
 /// to be about the trouble of now.
@@ -59,13 +60,6 @@ impl<S: ReadEvidence> Desk<S> {
         let mut evidence = WhyEvidence::default();
         let (spans, truncated) = self.spans_in(window, &mut gaps).await?;
         (evidence.spans, evidence.truncated) = (spans, truncated);
-        let service = ask.scope.service.as_deref();
-        let baseline = self.baseline(ask.baseline, window, service, &mut gaps).await?;
-        if let Some(baseline) = baseline {
-            let (spans, truncated) = self.spans_in(baseline, &mut gaps).await?;
-            evidence.baseline_spans = spans;
-            evidence.truncated = evidence.truncated.or(truncated);
-        }
         if ask.window.is_some() && evidence.spans.is_empty() && evidence.truncated.is_none() {
             gaps.push(self.nothing_in_window(now).await?);
         }
@@ -78,9 +72,10 @@ impl<S: ReadEvidence> Desk<S> {
             evidence.metrics.extend(kept(Table::Metrics, POINTS_MAX, rows, &mut gaps));
         }
         evidence.rejects = self.rejects_in(window).await?;
-        let mut beside = self.beside(window, baseline, &mut evidence, &mut gaps).await?;
-        let question = WhyQuestion { scope: ask.scope, window, baseline, slow: ask.slow, now };
-        let mut answer = why::why(&question, &evidence);
+        let (scope, slow) = (ask.scope, ask.slow);
+        let mut question = WhyQuestion { scope, window, baseline: None, slow, now };
+        let (mut answer, mut beside) =
+            self.answer(&mut question, ask.baseline, &mut evidence, &mut gaps).await?;
         if answer.suspects.is_none() {
             answer.suspects =
                 self.against_before(&question, &mut evidence, &mut beside, &mut gaps).await?;
@@ -91,6 +86,41 @@ impl<S: ReadEvidence> Desk<S> {
         answer.gaps.extend(answer.suspects.as_ref().and_then(why::unread_statements));
         halfopen_chain::of_requests(&mut answer);
         Ok(answer)
+    }
+
+    /// Asks, once what to compare with is known: two versions that serve in the window, or another
+    /// time, which becomes part of the question.
+    async fn answer(
+        &self,
+        question: &mut WhyQuestion,
+        asked: Option<WhyBaseline>,
+        evidence: &mut WhyEvidence,
+        gaps: &mut Vec<Gap>,
+    ) -> Result<(WhyAnswer, Beside), DeskError> {
+        let (window, service) = (question.window, question.scope.service.as_deref());
+        let change = match asked {
+            Some(WhyBaseline::VersionBefore) => self.version_change(window, service, gaps).await?,
+            _ => None,
+        };
+        let baseline = match &change {
+            Some(change) => Some(baseline::before(change, window)),
+            None if asked == Some(WhyBaseline::VersionBefore) => None,
+            None => self.baseline(asked, window, service, gaps).await?,
+        };
+        let beside = self.beside(window, baseline, evidence, gaps).await?;
+        if let Some(change) = &change {
+            match why::why_beside(question, evidence, change) {
+                Ok(answer) => return Ok((answer, beside)),
+                Err(served) => gaps.push(baseline::not_beside(change, served)),
+            }
+        }
+        question.baseline = baseline;
+        if let Some(baseline) = baseline {
+            let (spans, truncated) = self.spans_in(baseline, gaps).await?;
+            evidence.baseline_spans = spans;
+            evidence.truncated = evidence.truncated.or(truncated);
+        }
+        Ok((why::why(question, evidence), beside))
     }
 
     /// The last 15 minutes; where nothing came in them, the 15 minutes up to the last span.

@@ -2,7 +2,8 @@
 
 use halfopen_model::answer::{
     AfterChange, BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Evidence,
-    EvidenceRef, Novelty, NoveltyKind, Onset, Scope, Share, Slow, Verdict, VersionSplit, WhyAnswer,
+    EvidenceRef, Novelty, NoveltyKind, Onset, Scope, Share, Slow, Verdict, VersionSplit,
+    VersionsBeside, WhyAnswer,
 };
 use serde::{Deserialize, Serialize};
 
@@ -71,11 +72,28 @@ pub struct ScopeV1 {
 /// What failing requests were compared with.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct BaselineV1 {
-    /// healthy_peers or window.
+    /// healthy_peers, window or version.
     pub kind: String,
     /// The other window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<TimeRangeV1>,
+    /// The versions that served in one window: failing requests met the new one, healthy ones the
+    /// old one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub versions: Option<VersionsBesideV1>,
+}
+
+/// Two versions of a service.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct VersionsBesideV1 {
+    /// The service.
+    pub service: String,
+    /// What tells them apart: service.version, container.image, ...
+    pub attribute: String,
+    /// The one that came last.
+    pub new: String,
+    /// The one before it.
+    pub old: String,
 }
 
 /// When it began.
@@ -272,7 +290,7 @@ impl From<&WhyAnswer> for WhyV1 {
             v: Version::THIS,
             scope: ScopeV1::from(&answer.scope),
             window: TimeRangeV1::from(answer.window),
-            baseline: BaselineV1::from(answer.baseline),
+            baseline: BaselineV1::from(&answer.baseline),
             verdict: verdict_name(answer.verdict).to_owned(),
             slow: answer.slow.map(SlowV1::from),
             failing: ShareV1::from(answer.failing),
@@ -307,14 +325,21 @@ impl From<&Scope> for ScopeV1 {
     }
 }
 
-impl From<BaselineKind> for BaselineV1 {
-    fn from(kind: BaselineKind) -> BaselineV1 {
-        match kind {
-            BaselineKind::HealthyPeers => BaselineV1 { kind: "healthy_peers".into(), window: None },
-            BaselineKind::Window(range) => {
-                BaselineV1 { kind: "window".into(), window: Some(range.into()) }
-            }
-        }
+impl From<&BaselineKind> for BaselineV1 {
+    fn from(kind: &BaselineKind) -> BaselineV1 {
+        let (kind, window, versions) = match kind {
+            BaselineKind::HealthyPeers => ("healthy_peers", None, None),
+            BaselineKind::Window(range) => ("window", Some((*range).into()), None),
+            BaselineKind::Version(versions) => ("version", None, Some(versions.into())),
+        };
+        BaselineV1 { kind: kind.to_owned(), window, versions }
+    }
+}
+
+impl From<&VersionsBeside> for VersionsBesideV1 {
+    fn from(versions: &VersionsBeside) -> VersionsBesideV1 {
+        let VersionsBeside { service, attribute, new, old } = versions.clone();
+        VersionsBesideV1 { service, attribute, new, old }
     }
 }
 

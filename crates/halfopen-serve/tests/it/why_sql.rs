@@ -7,7 +7,7 @@ use arrow::array::{Array, AsArray, MapArray, RecordBatch, new_empty_array};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use halfopen_model::answer::{
-    ChainOf, Evidence, HopKind, Scope, Share, SlowRule, Verdict, WhyAnswer,
+    BaselineKind, ChainOf, Evidence, HopKind, Scope, Share, SlowRule, Verdict, WhyAnswer,
 };
 use halfopen_model::batch::conform;
 use halfopen_model::request::failed_sql;
@@ -272,5 +272,28 @@ async fn the_rule_of_failure_in_sql_is_the_rule() {
         assert_eq!(halfopen_model::request::failed(&cells, 0), fails, "{span:?}");
     }
     assert!(spans.iter().all(|span| span.start >= BEGIN_NS));
+    office.close().await;
+}
+
+/// What the new version served, beside what the one before it served in the same window.
+#[tokio::test]
+async fn two_versions_count_as_sql_does() {
+    let shop = short(plans::gift_card(11));
+    let scope = Scope { service: Some("payment".into()), operation: None };
+    let baseline = Some(WhyBaseline::VersionBefore);
+    let ask = WhyAsk { scope, baseline, ..window(&shop) };
+    check(&shop.spans(), ask.clone(), &["error_origin", "attribute", "version_split"]).await;
+    let office = Office::over(&shop.spans()).await;
+    let answer = office.desk.why(ask.clone()).await.expect("an answer");
+    assert!(matches!(&answer.baseline, BaselineKind::Version(one) if one.new == "2.3.0"));
+    let last = answer.chain.hops.last().expect("hops");
+    assert!(last.statement.starts_with("after deploy payment 2.3.0 at "), "{last:#?}");
+    assert_eq!(last.evidence.len(), 1, "{last:#?}");
+    // Before the new version served the time before is compared with, and that is said.
+    let mut early = ask;
+    early.window =
+        Some(TimeRange { to: shop.window().from.shifted(290 * SECOND_NS), ..shop.window() });
+    let answer = office.desk.why(early).await.expect("an answer");
+    assert!(!matches!(answer.baseline, BaselineKind::Version(_)), "{:?}", answer.baseline);
     office.close().await;
 }

@@ -102,7 +102,10 @@ fn requests(scope: &ScopeV1) -> String {
 }
 
 fn headline(terminal: &mut Terminal, answer: &WhyV1, words: &Words) -> Result<(), Failure> {
-    let requests = clean(&requests(&answer.scope)).into_owned();
+    let versions = answer.baseline.versions.as_ref();
+    let served = versions.map(|one| format!(" that {} {} served", one.service, one.new));
+    let requests = requests(&answer.scope) + &served.unwrap_or_default();
+    let requests = clean(&requests).into_owned();
     if answer.failing.total <= 0.0 {
         return terminal.line(format_args!("there were no {requests}"));
     }
@@ -117,9 +120,12 @@ fn headline(terminal: &mut Terminal, answer: &WhyV1, words: &Words) -> Result<()
             }
         };
     }
-    let before = match &answer.before {
-        Some(before) => format!(", was {}", percent(before.ratio)),
-        None => String::new(),
+    let before = match (&answer.before, versions) {
+        (Some(before), Some(one)) => {
+            format!(", {} with {}", percent(before.ratio), clean(&one.old))
+        }
+        (Some(before), None) => format!(", was {}", percent(before.ratio)),
+        (None, _) => String::new(),
     };
     let since = match &answer.onset {
         Some(onset) => {
@@ -161,9 +167,13 @@ fn unexplained(answer: &WhyV1, words: &Words) -> String {
 
 fn looked_at(answer: &WhyV1, words: &Words) -> String {
     let (from, to) = (answer.window.from.0, answer.window.to.0);
-    let against = match &answer.baseline.window {
-        None => format!("against all {} requests of that time", words.healthy),
-        Some(window) => {
+    let against = match (&answer.baseline.window, &answer.baseline.versions) {
+        (_, Some(one)) => {
+            let version = format!("{} {}", one.service, one.old);
+            format!("against {} requests that {} served then", words.healthy, clean(&version))
+        }
+        (None, None) => format!("against all {} requests of that time", words.healthy),
+        (Some(window), None) => {
             format!("against {}..{}", clock(window.from.0), clock(window.to.0))
         }
     };

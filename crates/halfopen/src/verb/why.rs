@@ -52,7 +52,9 @@ pub struct WhyArgs {
     pub total: Option<String>,
 
     /// Compare with the requests of this time instead of with healthy ones of the same time: a
-    /// range, "version" (the time before the last change of a version), "yesterday", "-24h"
+    /// range, "yesterday", "-24h"; "version" compares those that the last new version of a service
+    /// served with those that the one before it served in the same window, or with the time before
+    /// it came where one of them served too few
     #[arg(long, value_name = "FROM..TO", allow_hyphen_values = true)]
     pub baseline: Option<String>,
 

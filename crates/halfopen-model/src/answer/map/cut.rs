@@ -1,9 +1,9 @@
 //! Order and bounds: what fails most comes first, and what does not fit is counted.
 
-use halfopen_model::answer::{LeftOut, MapEdge, MapNode};
+use super::{LeftOut, MapEdge, MapNode};
 
 /// Nodes by kind and name, edges by failing calls, then calls; at most so many of each.
-pub(super) fn cut(
+pub fn cut_map(
     nodes: Vec<MapNode>,
     mut edges: Vec<MapEdge>,
     nodes_max: usize,

@@ -201,5 +201,5 @@ fn longest_paths(nodes: usize, edges: &[(usize, usize)]) -> Vec<usize> {
 }
 
 #[cfg(test)]
-#[path = "../../../tests/unit/svg_layers.rs"]
+#[path = "../tests/unit/layers.rs"]
 mod tests;

@@ -102,5 +102,5 @@ fn spread(column: &[usize], wanted: &[(f64, f64)], sizes: &Sizes, middle: &mut [
 }
 
 #[cfg(test)]
-#[path = "../../../tests/unit/svg_place.rs"]
+#[path = "../tests/unit/place.rs"]
 mod tests;

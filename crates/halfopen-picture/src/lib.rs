@@ -1,4 +1,4 @@
-//! The map as a picture: one SVG document without script, font or other file; light and dark by
+//! Pictures of answers. The map as a picture: one SVG document without script, font or other file; light and dark by
 //! the reader's preference; readable without colour.
 //!
 //! **Invariant:** the same map always gives the same bytes, and no text of telemetry leaves its
@@ -14,9 +14,8 @@ mod text;
 use std::fmt::Write as _;
 
 use halfopen_model::UnixNanos;
-use halfopen_model::answer::{MapAnswer, NodeKind};
+use halfopen_model::answer::{MapAnswer, NodeKind, cut_map};
 
-use super::cut;
 use layers::{Item, Layers};
 use place::Sizes;
 use text::{count, escaped, percent};
@@ -57,7 +56,7 @@ stroke-linejoin:round;paint-order:stroke}\
 /// with most failing calls.
 pub fn draw(answer: &MapAnswer) -> String {
     let (nodes, edges, more) =
-        cut::cut(answer.nodes.clone(), answer.edges.clone(), DRAWN_NODES_MAX, DRAWN_EDGES_MAX);
+        cut_map(answer.nodes.clone(), answer.edges.clone(), DRAWN_NODES_MAX, DRAWN_EDGES_MAX);
     let drawn = MapAnswer { nodes, edges, gaps: Vec::new(), next: Vec::new(), ..answer.clone() };
     let plan = Plan::of(&drawn);
     let legend = legend::draw(plan.width, plan.height);
@@ -264,5 +263,5 @@ fn ports(layers: &Layers, boxes: &[Place], nodes: usize) -> Vec<[f64; 2]> {
 }
 
 #[cfg(test)]
-#[path = "../../tests/unit/map_svg.rs"]
+#[path = "../tests/unit/map.rs"]
 mod tests;

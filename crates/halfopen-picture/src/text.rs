@@ -93,5 +93,5 @@ pub(super) fn percent(ratio: f64) -> String {
 }
 
 #[cfg(test)]
-#[path = "../../../tests/unit/svg_text.rs"]
+#[path = "../tests/unit/text.rs"]
 mod tests;
