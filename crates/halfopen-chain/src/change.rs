@@ -1,8 +1,8 @@
 //! The last hop: the change that began it, none of those that are known, or nothing known.
 
 use halfopen_model::answer::{
-    AfterChange, Cause, ChangeChoice, ChangeVerdict, Confidence, Contrast, Evidence, Hop, HopKind,
-    NamedChange, Refutation, Strength, WhyAnswer,
+    AfterChange, Cause, ChangeChoice, ChangeVerdict, Confidence, Contrast, Deviation, Evidence,
+    Hop, HopKind, NamedChange, Refutation, Strength, WhyAnswer,
 };
 use halfopen_model::figure::{show_about, show_clock, show_share};
 use halfopen_model::time::SECOND_NS;
@@ -32,6 +32,28 @@ pub(super) fn of_cause(answer: &WhyAnswer, cause: &Cause) -> Hop {
         }
         (Some(after), _) => self::after(answer, after, split, false),
         (None, _) => of_verdict(answer),
+    }
+}
+
+/// The change that brought the one version of a service that is not as the others are at the same
+/// time.
+pub(super) fn of_version(
+    answer: &WhyAnswer,
+    after: &AfterChange,
+    split: &Deviation,
+    numbers: String,
+) -> Hop {
+    let can_do = answer.change.as_ref().and_then(named);
+    let can_do = can_do.filter(|can| after.change_id.as_ref() == Some(&can.change_id));
+    let hop = self::after(answer, after, None, can_do.is_some());
+    Hop {
+        numbers: format!("{}  {numbers}", split.subject),
+        notes: can_do.map(|can| can.does.clone()).into_iter().collect(),
+        evidence: vec![split.id.clone()],
+        query: split.query.clone(),
+        confidence: Confidence::Likely,
+        refuted_by: by_query("the other versions take as long, or fail as often (before)"),
+        ..hop
     }
 }
 

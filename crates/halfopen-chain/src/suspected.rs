@@ -3,7 +3,7 @@
 
 use halfopen_model::answer::{
     Confidence, Deviation, Hop, HopKind, Refutation, RuledOut, Strength, Suspect, Suspects,
-    Verdict, WhyAnswer,
+    VERSION_SPLIT, Verdict, WhyAnswer,
 };
 use halfopen_model::figure::{show_amount, show_clock, show_count};
 
@@ -44,7 +44,11 @@ pub(super) fn hops(answer: &WhyAnswer, suspects: &Suspects, suspect: &Suspect) -
     let mut origin = origin(answer, suspect);
     origin.notes.extend(way(suspect));
     hops.push(origin);
-    hops.push(change::of_verdict(answer));
+    let best = suspect.evidence.iter().find(|one| one.kind == VERSION_SPLIT);
+    hops.push(match suspect.after.as_ref().zip(best) {
+        Some((after, split)) => change::of_version(answer, after, split, times(split)),
+        None => change::of_verdict(answer),
+    });
     hops
 }
 

@@ -10,6 +10,8 @@
 use std::borrow::Cow;
 
 use arrow::array::RecordBatch;
+use halfopen_model::UnixNanos;
+use halfopen_model::answer::{AfterChange, VersionSplit};
 use halfopen_model::batch::Cells;
 use halfopen_model::time::SECOND_NS;
 
@@ -21,8 +23,8 @@ pub(crate) mod detect;
 mod judge;
 mod list;
 
-pub(crate) use detect::release_place;
 use detect::{Detected, Facet, Visit};
+pub(crate) use detect::{RELEASE_PLACES, release_place};
 pub(crate) use judge::{Facts, Fitting, Judged, SplitBy, judge};
 pub use list::{
     CHANGES_COLUMNS, CHANGES_SHOWN_MAX, ChangesEvidence, ChangesQuestion, FLAG_EVENT, list,
@@ -41,23 +43,46 @@ pub(crate) struct Change {
     instance: Option<String>,
     /// The hash of a configuration, where it is one that spans show.
     config: Option<String>,
+    /// The value that was first seen, or the commit that was told.
+    brought: Option<String>,
     title: String,
     at: i64,
 }
 
 impl Change {
+    /// As it is told beside what came after it, which began at `onset`.
+    pub(crate) fn told(&self, onset: UnixNanos, split: Vec<VersionSplit>) -> AfterChange {
+        AfterChange {
+            change_id: self.id.clone(),
+            kind: self.kind.clone(),
+            service: self.service.clone(),
+            version: self.version.clone(),
+            title: self.title.clone(),
+            at: UnixNanos(self.at),
+            before_onset_ns: onset.0.saturating_sub(self.at),
+            split,
+        }
+    }
+
     /// Whether it brought this version (or configuration) of a service.
     pub(crate) fn brings(&self, service: &str, value: &str) -> bool {
         let of_service = self.service.as_deref() == Some(service);
-        let values = [&self.version, &self.config];
+        let values = [&self.version, &self.config, &self.brought];
         of_service && values.iter().any(|known| same_version(value, known.as_deref()))
     }
 }
 
-/// The rows of `changes`, and changes that show in the spans alone.
-pub(crate) fn collect(spans: &Spans<'_>, forest: &Forest, rows: &[RecordBatch]) -> Vec<Change> {
+/// The rows of `changes`, and changes that show in the spans alone, the first `until` of them.
+pub(crate) fn collect(
+    spans: &Spans<'_>,
+    forest: &Forest,
+    rows: &[RecordBatch],
+    until: usize,
+) -> Vec<Change> {
     let mut found: Vec<Change> = rows.iter().flat_map(recorded).collect();
-    for seen in detect::detect(visits(spans, forest)).iter().map(|seen| of_spans(spans, seen)) {
+    for seen in
+        detect::detect(visits(spans, forest, until)).iter().map(|seen| of_spans(spans, seen))
+    {
         let known = found.iter().any(|change| {
             let version = change.version.as_deref();
             change.service == seen.service
@@ -90,6 +115,7 @@ fn recorded(rows: &RecordBatch) -> Vec<Change> {
             version: text("version"),
             instance: text("instance"),
             config: None,
+            brought: text("commit"),
             title: text("title").unwrap_or_default(),
             at: cells.time("time", row)?.0,
         })
@@ -113,6 +139,7 @@ fn of_spans(spans: &Spans<'_>, seen: &Detected) -> Change {
         version: text(seen.version),
         instance: text(seen.instance),
         config: text(seen.to).filter(|_| seen.facet == Facet::Config),
+        brought: text(seen.to).filter(|_| seen.facet != Facet::Instance),
         title,
         at: seen.at,
     }
@@ -127,14 +154,14 @@ pub(crate) fn shown(value: &str) -> Cow<'_, str> {
     }
 }
 
-/// All visits of traces to services in the window: further spans in one place are no further
-/// chance to meet another value.
-pub(crate) fn visits(spans: &Spans<'_>, forest: &Forest) -> Vec<Visit> {
-    let mut visits: Vec<Visit> = Vec::with_capacity(spans.baseline_from / 2);
+/// All visits of traces to services in the first `until` spans: further spans in one place are no
+/// further chance to meet another value.
+pub(crate) fn visits(spans: &Spans<'_>, forest: &Forest, until: usize) -> Vec<Visit> {
+    let mut visits: Vec<Visit> = Vec::with_capacity(until / 2);
     for trace in 0..forest.traces() {
         let begin = visits.len();
         for row in forest.rows(trace).iter().map(|row| *row as usize) {
-            if row >= spans.baseline_from || spans.service[row] == NONE {
+            if row >= until || spans.service[row] == NONE {
                 continue;
             }
             let values = spans.state(row);

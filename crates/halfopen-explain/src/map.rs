@@ -148,7 +148,7 @@ fn changed(
     window: TimeRange,
 ) -> BTreeMap<u32, Vec<NodeChange>> {
     let mut changed: BTreeMap<u32, Vec<NodeChange>> = BTreeMap::new();
-    for seen in detect::detect(changes::visits(spans, forest)) {
+    for seen in detect::detect(changes::visits(spans, forest, spans.baseline_from)) {
         let at = UnixNanos(seen.at);
         let of_service = changed.entry(seen.service).or_default();
         if !window.contains(at) || of_service.len() == NODE_CHANGES_MAX {

@@ -35,6 +35,7 @@ use halfopen_model::time::SECOND_NS;
 use halfopen_model::{TimeRange, UnixNanos};
 
 use crate::anchor::Requests;
+use crate::changes::{self, Change};
 use crate::intern::{FoldMap, NONE};
 use crate::spans::Spans;
 use crate::sql::Frame;
@@ -68,11 +69,13 @@ const MOVED_COST: f64 = 0.02;
 /// Cuts of a window that nothing is known about: what is wrong may have begun inside of it.
 const CUTS: [f64; 3] = [1.0 / 3.0, 0.5, 2.0 / 3.0];
 
-/// Logs and metrics beside the spans.
+/// Logs, metrics and changes beside the spans.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Beside<'a> {
     pub(crate) logs: &'a [RecordBatch],
     pub(crate) metrics: &'a [RecordBatch],
+    /// Changes that somebody told of.
+    pub(crate) changes: &'a [RecordBatch],
 }
 
 /// Pairs of codes as one number.
@@ -169,9 +172,15 @@ impl Measured {
         }
     }
 
-    fn suspects(&self, spans: &Spans<'_>, forest: &Forest, sql: &Sql) -> Suspects {
+    fn suspects(
+        &self,
+        spans: &Spans<'_>,
+        forest: &Forest,
+        sql: &Sql,
+        changes: &dyn Fn() -> Vec<Change>,
+    ) -> Suspects {
         let eras = &sql.eras;
-        let teller = words::Teller { measured: self, spans, forest, eras, sql };
+        let teller = words::Teller { measured: self, spans, forest, eras, sql, changes };
         let mut observed: Vec<Observed> = Vec::new();
         observed.extend(self.self_time.compare(&self.units, eras).iter().map(|s| teller.own(s)));
         observed.extend(teller.gaps(&self.edge_gap.compare(&self.units, eras)));
@@ -185,7 +194,7 @@ impl Measured {
         observed.extend(origins.iter().filter(|o| o.rise() > 0.0).map(|o| teller.origin(o)));
         observed.extend(self.resources.compare(eras).into_iter().map(|one| teller.resource(one)));
         let odd = self.siblings.compare(&self.units, eras);
-        observed.extend(odd.iter().map(|one| teller.odd(one)));
+        observed.extend(teller.odd_ones(&odd));
         observed.extend(self.resources.beside(eras).iter().map(|one| teller.odd_series(one)));
         if let Some(wanted) = &self.wanted {
             observed.retain(|one| wanted.contains(&one.service));
@@ -242,10 +251,13 @@ pub(crate) fn find(
     let forest = narrowed.as_ref().unwrap_or(forest);
     let (eras, is_scoped) = (asked.eras(), asked.members.is_some());
     let measured = Measured::of(spans, forest, asked, beside);
+    let spans = &*spans;
+    // What was first seen between the two times is new as well.
+    let changes = || changes::collect(spans, forest, beside.changes, spans.len());
     let sql = |eras: Eras| Sql { frame: asked.frame.clone(), is_scoped, eras };
-    let mut best = measured.suspects(spans, forest, &sql(eras));
+    let mut best = measured.suspects(spans, forest, &sql(eras), &changes);
     for eras in others(&eras, asked.known) {
-        let found = measured.suspects(spans, forest, &sql(eras));
+        let found = measured.suspects(spans, forest, &sql(eras), &changes);
         if first(&found) > first(&best) + MOVED_COST {
             best = found;
         }

@@ -169,7 +169,7 @@ fn answer(
     };
     answer.symptom = evidence::symptom(&answer, &frame);
     if answer.verdict == Verdict::Unexplained {
-        let mut changes = changes::collect(&spans, &forest, &evidence.changes);
+        let mut changes = changes::collect(&spans, &forest, &evidence.changes, spans.baseline_from);
         changes.retain(|change| beside.is_none_or(|beside| !beside.is_asked(change)));
         let traced = Traced {
             spans: &mut spans,
@@ -286,7 +286,7 @@ pub fn time_before(window: TimeRange) -> TimeRange {
 
 impl WhyEvidence {
     fn beside(&self) -> suspects::Beside<'_> {
-        suspects::Beside { logs: &self.logs, metrics: &self.points }
+        suspects::Beside { logs: &self.logs, metrics: &self.points, changes: &self.changes }
     }
 }
 

@@ -25,7 +25,7 @@ pub use lookup::{
 pub use map::{LeftOut, MapAnswer, MapEdge, MapNode, NodeChange, NodeKind, Quantiles, cut_map};
 pub use measure::{Measured, MetricAnswer, MetricCause, MetricPlace};
 pub use mechanism::{ChangeChoice, ChangeVerdict, Happening, NamedChange};
-pub use suspect::{Deviation, INSTANCE_OUTLIER, Suspect, Suspects};
+pub use suspect::{Deviation, INSTANCE_OUTLIER, Suspect, Suspects, VERSION_SPLIT};
 pub use why::{
     AfterChange, BaselineKind, Call, Cause, Condition, ConditionPart, Contrast, Novelty,
     NoveltyKind, Onset, Scope, Slow, SlowRule, Verdict, VersionSplit, VersionsBeside, WhyAnswer,

@@ -1,5 +1,5 @@
-//! Pictures of answers. The map as a picture: one SVG document without script, font or other file; light and dark by
-//! the reader's preference; readable without colour.
+//! Pictures of answers. The map: one SVG document without script, font or other file; light and
+//! dark by the reader's preference; readable without colour.
 //!
 //! **Invariant:** the same map always gives the same bytes, and no text of telemetry leaves its
 //! text element.

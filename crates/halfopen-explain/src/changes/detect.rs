@@ -89,11 +89,15 @@ const FACETS: [Facet; 6] =
 
 /// Where the values of a release stand, by what they are of; `None` for what tells no release.
 pub(crate) fn release_place(what: &str) -> Option<usize> {
-    FACETS[..INSTANCE].iter().position(|facet| facet.name() == what)
+    FACETS[..RELEASE_PLACES].iter().position(|facet| facet.name() == what)
 }
 
 const VERSION: usize = 0;
 const INSTANCE: usize = 4;
+
+/// The first so many values are of a release.
+pub(crate) const RELEASE_PLACES: usize = INSTANCE;
+
 const STARTED: usize = 5;
 
 /// A change that was seen.

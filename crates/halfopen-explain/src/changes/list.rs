@@ -76,7 +76,7 @@ pub struct ChangesEvidence {
 pub fn list(question: &ChangesQuestion, evidence: &ChangesEvidence) -> ChangesAnswer {
     let mut spans = Spans::load(&evidence.spans, &[]);
     let forest = Forest::grow(&spans);
-    let visits = visits(&spans, &forest);
+    let visits = visits(&spans, &forest, spans.baseline_from);
     let mut seen = detect::detect(visits);
     let evaluations = evaluations(&mut spans, &evidence.logs);
     seen.extend(detect::flags(&evaluations));

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use halfopen_model::answer::{Deviation, INSTANCE_OUTLIER, Strength, Suspect};
+use halfopen_model::answer::{AfterChange, Deviation, INSTANCE_OUTLIER, Strength, Suspect};
 
 /// What a second kind that agrees adds: a part of its own score.
 const AGREEMENT: f64 = 0.1;
@@ -49,6 +49,8 @@ pub(super) struct Observed {
     /// Whether it can only come from the service itself: its own time, its own use of resources.
     /// What a service writes, whom it calls and how it fails may follow from another.
     pub(super) own: bool,
+    /// The change that brought the version that it is about.
+    pub(super) after: Option<AfterChange>,
     pub(super) deviation: Deviation,
 }
 
@@ -112,6 +114,7 @@ fn suspect(service: &str, all: &[Observed], score: f64) -> Suspect {
         strength: Strength::Weak,
         service: service.to_owned(),
         instance: instance(all),
+        after: all.iter().filter(|one| explains(one, all)).find_map(|one| one.after.clone()),
         score,
         evidence,
         path: Vec::new(),
@@ -123,11 +126,14 @@ fn suspect(service: &str, all: &[Observed], score: f64) -> Suspect {
 /// enough to explain the rest.
 fn instance(all: &[Observed]) -> Option<String> {
     let first = all.first()?;
-    let explains = |one: &&Observed| {
-        let is_enough = one.deviation.score >= EXPLAINED_PART * first.deviation.score;
-        one.deviation.kind == INSTANCE_OUTLIER && is_enough
-    };
-    first.instance.clone().or_else(|| all.iter().find(explains)?.instance.clone())
+    let is_odd = |one: &&Observed| one.deviation.kind == INSTANCE_OUTLIER && explains(one, all);
+    first.instance.clone().or_else(|| all.iter().find(is_odd)?.instance.clone())
+}
+
+/// Whether one observation stands out well enough to explain the others.
+fn explains(one: &Observed, all: &[Observed]) -> bool {
+    let most = all.first().map_or(0.0, |first| first.deviation.score);
+    one.deviation.score >= EXPLAINED_PART * most
 }
 
 /// How much each bears among the others, and what it explains.

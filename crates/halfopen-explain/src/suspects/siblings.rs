@@ -6,6 +6,9 @@
 //! is known, by more than it did then. Confusers: an instance that was always slower, instances
 //! that all differ, and a service that is slower as a whole. With two instances and nothing known
 //! of the time before, nobody can say which of the two is odd.
+//!
+//! A version beside the others of its service, in the same time: the same, but that a change must
+//! have brought it, which is its news; that an older version is slower is no fault of a change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,15 +19,27 @@ use super::eras::{Era, Eras, Units};
 use super::kinship::Kinship;
 use super::presence::ROOT_G_FULL;
 use super::timing::{ADDED_MIN, SHARE_FULL, capped_mean, limit, quantile, size};
+use crate::changes::RELEASE_PLACES;
 use crate::difference::significance::Sides;
 use crate::intern::{FoldMap, NONE};
-use crate::spans::{Spans, words_of};
+use crate::spans::{Spans, release_names, words_of};
 use crate::tree::Forest;
 
 /// Attributes that tell instances of one service apart, in the order of the conventions: an
 /// instance is a process, a pod holds one of each kind, a host may hold several.
 pub(super) const INSTANCE_NAMES: [&str; 3] =
     ["resource.service.instance.id", "resource.k8s.pod.name", "resource.host.name"];
+
+/// What tells those apart that are compared.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum By {
+    Instance,
+    /// Version, commit, image or configuration: the first of them that tells two apart.
+    Version,
+}
+
+/// Both.
+const KINDS: [By; 2] = [By::Instance, By::Version];
 
 /// With fewer requests than this an instance says nothing.
 const UNITS_MIN: usize = 5;
@@ -60,6 +75,7 @@ pub(super) enum Measure {
 /// One measurement: nanoseconds, or 1 for a failure.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Sample {
+    by: By,
     measure: Measure,
     place: u32,
     value: u32,
@@ -70,21 +86,23 @@ struct Sample {
 /// Measurements of all services that have several instances.
 #[derive(Default)]
 pub(super) struct Siblings {
-    /// The instance of each row; [`NONE`] where nothing tells it from others.
-    values: Vec<u32>,
-    /// The attribute that tells the instances of a service apart.
-    names: BTreeMap<u32, &'static str>,
+    /// The instance, and the version, of each row; [`NONE`] where nothing tells it from others.
+    values: [Vec<u32>; 2],
+    /// The attributes that tell those of a service apart; the first that is there counts.
+    names: BTreeMap<(By, u32), Vec<&'static str>>,
     samples: Vec<Sample>,
 }
 
 /// An instance that is not as its siblings are.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Odd {
+    pub(super) by: By,
     pub(super) measure: Measure,
     pub(super) place: u32,
     pub(super) value: u32,
-    /// How many others there are.
+    /// How many others there are, and the one that comes next.
     pub(super) others: usize,
+    pub(super) next: u32,
     /// Its requests beyond the limit, and those of the others.
     pub(super) own: Share,
     pub(super) rest: Share,
@@ -106,6 +124,11 @@ impl Odd {
     /// The limit beyond which its typical time lies; `None` where that is the median of all.
     pub(super) fn beyond_ns(&self) -> Option<i64> {
         self.is_tail.then_some(self.limit)
+    }
+
+    /// What tells it from any other but the same one by another name.
+    pub(super) fn same(&self) -> (Measure, u32, Share) {
+        (self.measure, self.place, self.own)
     }
 
     /// How sure it is that it differs: 0 to 1. A chance of e^(-z²/2) lies about z spreads away.
@@ -136,36 +159,46 @@ impl Siblings {
                 codes.extend(words_of(column, rows.num_rows(), &mut spans.words));
             }
         }
-        let empty = spans.words.find("").unwrap_or(NONE);
-        codes.iter_mut().flatten().filter(|code| **code == empty).for_each(|code| *code = NONE);
-        let mut found = Siblings { values: vec![NONE; spans.len()], ..Siblings::default() };
-        for (name, codes) in INSTANCE_NAMES.iter().zip(&codes) {
-            let mut counts: FoldMap<(u32, u32), usize> = FoldMap::default();
-            for (service, code) in spans.service.iter().zip(codes).filter(|row| *row.1 != NONE) {
-                *counts.entry((*service, *code)).or_default() += 1;
-            }
-            let mut busy: BTreeMap<u32, usize> = BTreeMap::new();
-            for ((service, _), count) in &counts {
-                *busy.entry(*service).or_default() += usize::from(*count >= UNITS_MIN);
-            }
-            for (service, _) in
-                busy.iter().filter(|(service, busy)| **service != NONE && **busy > 1)
-            {
-                found.names.entry(*service).or_insert(name);
-            }
-            let told = |service: &u32| found.names.get(service) == Some(name);
-            let rows = spans.service.iter().zip(codes).zip(&mut found.values);
-            rows.filter(|((service, _), _)| told(service)).for_each(|((_, code), v)| *v = *code);
+        let values = [vec![NONE; spans.len()], vec![NONE; spans.len()]];
+        let mut found = Siblings { values, ..Siblings::default() };
+        for (name, codes) in INSTANCE_NAMES.iter().zip(codes) {
+            found.tell(spans, By::Instance, codes, &[name]);
+        }
+        for place in 0..RELEASE_PLACES {
+            let codes = (0..spans.len()).map(|row| spans.state(row)[place]).collect();
+            found.tell(spans, By::Version, codes, &release_names(place));
         }
         found
     }
 
-    /// The attribute that tells the instances of a service apart.
-    pub(super) fn name(&self, service: u32) -> &'static str {
-        self.names.get(&service).copied().unwrap_or(INSTANCE_NAMES[0])
+    /// Takes an attribute for the services in which it tells at least two apart, and none before
+    /// it did.
+    fn tell(&mut self, spans: &Spans<'_>, by: By, mut codes: Vec<u32>, names: &[&'static str]) {
+        let empty = spans.words.find("").unwrap_or(NONE);
+        codes.iter_mut().filter(|code| **code == empty).for_each(|code| *code = NONE);
+        let mut counts: FoldMap<(u32, u32), usize> = FoldMap::default();
+        for (service, code) in spans.service.iter().zip(&codes).filter(|row| *row.1 != NONE) {
+            *counts.entry((*service, *code)).or_default() += 1;
+        }
+        let mut busy: BTreeMap<u32, usize> = BTreeMap::new();
+        for ((service, _), count) in &counts {
+            *busy.entry(*service).or_default() += usize::from(*count >= UNITS_MIN);
+        }
+        busy.retain(|service, busy| {
+            *service != NONE && *busy > 1 && !self.names.contains_key(&(by, *service))
+        });
+        let rows = spans.service.iter().zip(codes).zip(&mut self.values[by as usize]);
+        let told = rows.filter(|((service, _), _)| busy.contains_key(service));
+        told.for_each(|((_, code), value)| *value = code);
+        self.names.extend(busy.into_keys().map(|service| ((by, service), names.to_vec())));
     }
 
-    /// A measurement of the instance in which a row ran.
+    /// The attributes that tell those of a service apart.
+    pub(super) fn names(&self, by: By, service: u32) -> &[&'static str] {
+        self.names.get(&(by, service)).map_or(&[], Vec::as_slice)
+    }
+
+    /// A measurement of the instance, and of the version, that a row ran in.
     pub(super) fn take(
         &mut self,
         measure: Measure,
@@ -174,9 +207,11 @@ impl Siblings {
         unit: u32,
         number: i64,
     ) {
-        let value = self.values[row];
-        if value != NONE {
-            self.samples.push(Sample { measure, place, value, unit, number });
+        for (by, values) in KINDS.into_iter().zip(&self.values) {
+            let value = values[row];
+            if value != NONE {
+                self.samples.push(Sample { by, measure, place, value, unit, number });
+            }
         }
     }
 
@@ -189,18 +224,22 @@ impl Siblings {
         places: &mut Places,
     ) {
         for trace in 0..forest.traces() {
-            let mut here: BTreeMap<(u32, u32), bool> = BTreeMap::new();
+            let mut here: BTreeMap<(By, u32, u32), bool> = BTreeMap::new();
             for row in forest.rows(trace).iter().map(|row| *row as usize) {
-                if forest.is_repetition(row) || self.values[row] == NONE {
+                if forest.is_repetition(row) {
                     continue;
                 }
                 let passed_on = kin.children(row).iter().any(|child| spans.failed[*child as usize]);
                 let place = places.code([spans.service[row], NONE]);
-                *here.entry((place, self.values[row])).or_default() |=
-                    spans.failed[row] && !passed_on;
+                let begins = spans.failed[row] && !passed_on;
+                let told = KINDS.into_iter().zip(&self.values);
+                for (by, values) in told.filter(|(_, values)| values[row] != NONE) {
+                    *here.entry((by, place, values[row])).or_default() |= begins;
+                }
             }
             let (measure, unit) = (Measure::Failures, trace as u32);
-            let sample = |((place, value), failed)| Sample {
+            let sample = |((by, place, value), failed)| Sample {
+                by,
                 measure,
                 place,
                 value,
@@ -216,9 +255,10 @@ impl Siblings {
         self.samples.sort_unstable();
     }
 
-    /// Every instance that is not as its siblings are.
+    /// Every instance and every version that is not as the others are.
     pub(super) fn compare(&self, units: &Units, eras: &Eras) -> Vec<Odd> {
-        let same = |a: &Sample, b: &Sample| (a.measure, a.place) == (b.measure, b.place);
+        let of = |sample: &Sample| (sample.by, sample.measure, sample.place);
+        let same = |a: &Sample, b: &Sample| of(a) == of(b);
         let groups = self.samples.chunk_by(same).map(|samples| Group::of(samples, units, eras));
         let groups: Vec<Group> = groups.filter(|group| group.compared().count() > 1).collect();
         let looked_at: usize = groups.iter().map(|group| group.compared().count()).sum();
@@ -241,6 +281,7 @@ struct One {
 
 /// Instances of which one thing was measured.
 struct Group {
+    by: By,
     measure: Measure,
     place: u32,
     all: Vec<One>,
@@ -259,7 +300,8 @@ impl Group {
             one
         };
         let all = samples.chunk_by(|a, b| a.value == b.value).map(one).collect();
-        Group { measure: samples[0].measure, place: samples[0].place, all }
+        let Sample { by, measure, place, .. } = samples[0];
+        Group { by, measure, place, all }
     }
 
     /// Instances that had enough to do now.
@@ -291,7 +333,8 @@ impl Group {
     fn odd(&self, looked_at: usize, units: &Units) -> Option<Odd> {
         let [limit, limit_before] = [Era::Now, Era::Before].map(|era| self.limit(era));
         let rate = |one: &One| {
-            let was = one.had(Era::Before).then(|| one.beyond(Era::Before, limit_before).ratio());
+            let past = self.by == By::Instance && one.had(Era::Before);
+            let was = past.then(|| one.beyond(Era::Before, limit_before).ratio());
             one.beyond(Era::Now, limit).ratio() - was.unwrap_or(0.0)
         };
         let mut rates: Vec<(f64, &One)> = self.compared().map(|one| (rate(one), one)).collect();
@@ -308,7 +351,8 @@ impl Group {
             return None;
         }
         let mut since_p_value = None;
-        if one.had(Era::Before) && rest.had(Era::Before) {
+        // The news of a version is the change that brought it: whoever tells of it names that.
+        if self.by == By::Instance && one.had(Era::Before) && rest.had(Era::Before) {
             let was = one.beyond(Era::Before, limit_before);
             let rise = own.ratio() - was.ratio();
             let [rest_now, rest_was] =
@@ -317,11 +361,11 @@ impl Group {
                 return None;
             }
             since_p_value = Some(chance(own, was));
-        } else if others.len() < SIBLINGS_MIN {
+        } else if self.by == By::Instance && others.len() < SIBLINGS_MIN {
             return None;
         }
         let odd = self.told(one, &rest, [own, of_rest], limit, units)?;
-        Some(Odd { p_value, since_p_value, ..odd })
+        Some(Odd { p_value, since_p_value, next: others[0].1.value, ..odd })
     }
 
     /// All others as one.
@@ -359,6 +403,8 @@ impl Group {
         let slow = &times[if is_tail { times.partition_point(|time| *time <= limit) } else { 0 }..];
         let longest = one.times[Era::Now as usize].iter().max_by_key(|time| (time.1, time.0))?;
         Some(Odd {
+            by: self.by,
+            next: NONE,
             measure: self.measure,
             place: self.place,
             value: one.value,

@@ -1,6 +1,8 @@
 //! Observations as records: whose they are, in natural units, with rows to look at.
 
-use halfopen_model::answer::{Deviation, EvidenceRef, INSTANCE_OUTLIER};
+use halfopen_model::answer::{
+    AfterChange, Deviation, EvidenceRef, INSTANCE_OUTLIER, Share, VERSION_SPLIT, VersionSplit,
+};
 
 use super::Measured;
 use super::call_count::Multiplied;
@@ -8,9 +10,10 @@ use super::combine::Observed;
 use super::eras::Eras;
 use super::presence::{Presence, Shifted};
 use super::resources::{Loaded, OddSeries};
-use super::siblings::{Measure, Odd};
+use super::siblings::{By, Measure, Odd};
 use super::sql::{Beside, Sql};
 use super::timing::Slowed;
+use crate::changes::{Change, shown};
 use crate::intern::NONE;
 use crate::spans::Spans;
 use crate::tree::Forest;
@@ -42,6 +45,8 @@ pub(super) struct Teller<'m, 'a> {
     pub(super) forest: &'m Forest,
     pub(super) eras: &'m Eras,
     pub(super) sql: &'m Sql,
+    /// What changed, told and seen.
+    pub(super) changes: &'m dyn Fn() -> Vec<Change>,
 }
 
 impl Teller<'_, '_> {
@@ -87,7 +92,7 @@ impl Teller<'_, '_> {
 
     fn slower(&self, kind: &'static str, service: u32, what: String, slowed: &Slowed) -> Observed {
         let deviation = self.slowed(kind, what, slowed);
-        Observed { service: self.text(service), instance: None, own: true, deviation }
+        Observed { service: self.text(service), instance: None, own: true, after: None, deviation }
     }
 
     /// A time that is not what it was.
@@ -109,15 +114,29 @@ impl Teller<'_, '_> {
         }
     }
 
-    /// An instance that is not as its siblings are, at the same time: theirs is the number before.
-    pub(super) fn odd(&self, odd: &Odd) -> Observed {
+    /// Instances and versions that are not as the others are. A version is told where a known
+    /// change brought it; and goes before the one instance that runs it.
+    pub(super) fn odd_ones(&self, all: &[Odd]) -> Vec<Observed> {
+        let of = |by: By| all.iter().filter(move |odd| odd.by == by);
+        let changes = if of(By::Version).count() > 0 { (self.changes)() } else { Vec::new() };
+        let told = |odd| Some((odd, self.after(odd, &changes)?));
+        let versions: Vec<(&Odd, AfterChange)> = of(By::Version).filter_map(told).collect();
+        let is_apart = |odd: &&Odd| versions.iter().all(|(one, _)| one.same() != odd.same());
+        let instances = of(By::Instance).filter(is_apart).map(|odd| self.odd(odd, None));
+        let instances: Vec<Observed> = instances.collect();
+        let versions = versions.into_iter().map(|(odd, after)| self.odd(odd, Some(after)));
+        versions.chain(instances).collect()
+    }
+
+    /// An instance or a version that is not as the others are, at the same time: theirs is the
+    /// number before.
+    fn odd(&self, odd: &Odd, after: Option<AfterChange>) -> Observed {
         let pair = self.measured.places.pair(odd.place);
-        let [service, _] = if odd.measure == Measure::To { [pair[1], pair[0]] } else { pair };
+        let service = self.service_of(odd);
         let text = |code: u32| self.spans.words.text(code);
         let (words, value) =
             (pair.map(|code| if code == NONE { "" } else { text(code) }), text(odd.value));
-        let names = [self.measured.siblings.name(service)];
-        let beside = Beside { names: &names, value };
+        let beside = Beside { names: self.measured.siblings.names(odd.by, service), value };
         let (beyond, is_short) = (odd.beyond_ns(), self.sql.frame.has_queries());
         let (what, query) = match odd.measure {
             Measure::Own => {
@@ -143,10 +162,14 @@ impl Teller<'_, '_> {
         } else {
             String::new()
         };
+        let others_told = match (odd.by, odd.others) {
+            (By::Version, 1) => shown(text(odd.next)).into_owned(),
+            (_, count) => others_of(count),
+        };
         let deviation = Deviation {
             id: String::new(),
-            kind: INSTANCE_OUTLIER,
-            subject: format!("{what}, {value} beside {}{part}", others_of(odd.others)),
+            kind: if after.is_some() { VERSION_SPLIT } else { INSTANCE_OUTLIER },
+            subject: format!("{what}, {} beside {others_told}{part}", shown(value)),
             before: others,
             now: own,
             unit: if is_ratio { "ratio" } else { "ns" }.to_owned(),
@@ -159,8 +182,34 @@ impl Teller<'_, '_> {
             refs: self.trace(Some(odd.example)),
             query,
         };
-        let instance = Some(value.to_owned());
-        Observed { service: text(service).to_owned(), instance, own: true, deviation }
+        let instance = Some(value.to_owned()).filter(|_| after.is_none());
+        Observed { service: text(service).to_owned(), instance, own: true, after, deviation }
+    }
+
+    /// The last change that brought a version, and how many requests begin to fail in both.
+    fn after(&self, odd: &Odd, changes: &[Change]) -> Option<AfterChange> {
+        let value = shown(self.spans.words.text(odd.value));
+        let service = self.spans.words.text(self.service_of(odd));
+        let place = changes.iter().rposition(|one| one.brings(service, &value))?;
+        let next = shown(self.spans.words.text(odd.next));
+        // An older version that is slower is no fault of the change that brought it.
+        if changes[place + 1..].iter().any(|one| one.brings(service, &next)) {
+            return None;
+        }
+        let split = match odd.measure {
+            Measure::Failures => {
+                let split = |value: String, failing: Share| VersionSplit { value, failing };
+                let others = others_of(odd.others);
+                vec![split(value.into_owned(), odd.own), split(others, odd.rest)]
+            }
+            _ => Vec::new(),
+        };
+        Some(changes[place].told(self.eras.now.from, split))
+    }
+
+    /// Whose instance or version it is.
+    fn service_of(&self, odd: &Odd) -> u32 {
+        self.measured.places.pair(odd.place)[usize::from(odd.measure == Measure::To)]
     }
 
     /// A call that is made more often or more rarely.
@@ -209,7 +258,13 @@ impl Teller<'_, '_> {
                 one.beyond(),
             )),
         };
-        Observed { service: words[0].to_owned(), instance: None, own: false, deviation }
+        Observed {
+            service: words[0].to_owned(),
+            instance: None,
+            own: false,
+            after: None,
+            deviation,
+        }
     }
 
     /// A statement that is written more often or more rarely.
@@ -272,7 +327,7 @@ impl Teller<'_, '_> {
             refs: if score > 0.0 { self.trace(example()) } else { Vec::new() },
             query: None,
         };
-        Observed { service: self.text(service), instance: None, own: false, deviation }
+        Observed { service: self.text(service), instance: None, own: false, after: None, deviation }
     }
 
     /// A series that uses more.
@@ -291,7 +346,13 @@ impl Teller<'_, '_> {
             refs: vec![EvidenceRef::Series(loaded.series)],
             query: Some(query),
         };
-        Observed { service: loaded.service, instance: loaded.instance, own: true, deviation }
+        Observed {
+            service: loaded.service,
+            instance: loaded.instance,
+            own: true,
+            after: None,
+            deviation,
+        }
     }
 
     /// A series of one instance that uses more than those of its siblings.
@@ -312,7 +373,7 @@ impl Teller<'_, '_> {
             query: (!odd.others.is_empty()).then(|| self.sql.resource_beside(odd)),
         };
         let (service, instance) = (series.service.clone(), Some(instance.to_owned()));
-        Observed { service, instance, own: true, deviation }
+        Observed { service, instance, own: true, after: None, deviation }
     }
 
     fn trace(&self, unit: Option<u32>) -> Vec<EvidenceRef> {

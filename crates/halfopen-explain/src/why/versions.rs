@@ -150,8 +150,8 @@ impl<'c> Beside<'c> {
         let [last, first] = self.seen.map(UnixNanos);
         if last < first {
             answer.gaps.push(Gap::Other(format!(
-                "{name} {old} served until {last}, {new} from {first} on: what else changed between \
-                 these is not told apart"
+                "{name} {old} served until {last}, {new} from {first} on: what else changed \
+                 between these is not told apart"
             )));
         }
     }

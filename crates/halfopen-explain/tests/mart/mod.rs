@@ -85,6 +85,8 @@ pub(crate) struct Mart {
     /// The attributes of a span, by service, pod, and whether it is of the second time.
     pub(crate) named: fn(usize, usize, bool) -> Vec<(&'static str, Value)>,
     pub(crate) points: Vec<Point>,
+    /// Rows of `changes`.
+    pub(crate) told: Vec<RecordBatch>,
     /// Whether spans tell their kinds, and callers have spans of their calls.
     pub(crate) linked_logs: bool,
 }
@@ -100,6 +102,7 @@ impl Mart {
             pods: 0,
             named: |service, pod, _| vec![("resource.service.instance.id", pod_name(service, pod))],
             points: Vec::new(),
+            told: Vec::new(),
             linked_logs: true,
         }
     }
@@ -148,6 +151,7 @@ impl Mart {
             baseline_spans: batches(&old, 500),
             logs: vec![logs],
             points: vec![points],
+            changes: self.told.clone(),
             ..WhyEvidence::default()
         };
         let window = range(1);
@@ -293,6 +297,19 @@ impl Told {
             attributes: Vec::new(),
         });
     }
+}
+
+/// A row of `changes`: payment 2.0 came so many seconds after the begin.
+pub(crate) fn deployed(second: i64) -> RecordBatch {
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("change_id", Arc::new(StringArray::from_iter_values(["d-2"]))),
+        ("time", times([BEGIN_NS + second * SECOND_NS].into_iter())),
+        ("kind", words(["deploy"].into_iter())),
+        ("service", words(["payment"].into_iter())),
+        ("version", words(["v2.0"].into_iter())),
+        ("title", words(["faster cards"].into_iter())),
+    ];
+    RecordBatch::try_from_iter(columns).expect("columns of one length")
 }
 
 fn words<'a>(texts: impl Iterator<Item = &'a str>) -> ArrayRef {

@@ -14,7 +14,7 @@ fn observed(service: &str, kind: &'static str, score: f64, own: bool) -> Observe
         refs: Vec::new(),
         query: None,
     };
-    Observed { service: service.to_owned(), instance: None, own, deviation }
+    Observed { service: service.to_owned(), instance: None, own, after: None, deviation }
 }
 
 fn calls(pairs: &[(&str, &str)]) -> Calls {

@@ -1,10 +1,14 @@
 //! What stands out against another time, whether or not a request said that it failed.
 
 use crate::answer::finding::{EvidenceRef, Strength};
+use crate::answer::why::AfterChange;
 use crate::time::TimeRange;
 
 /// The kind of a [`Deviation`] of one instance beside its siblings.
 pub const INSTANCE_OUTLIER: &str = "instance_outlier";
+
+/// The kind of a [`Deviation`] of one version beside the others of its service.
+pub const VERSION_SPLIT: &str = "version_split";
 
 /// Everything that stands out, and what it was compared with.
 #[derive(Clone, PartialEq, Debug)]
@@ -32,6 +36,8 @@ pub struct Suspect {
     pub service: String,
     /// The one instance that it is about, where the others of the service are as before.
     pub instance: Option<String>,
+    /// The change that brought the one version that it is about, where the others are otherwise.
+    pub after: Option<AfterChange>,
     /// How far it stands out: 0 to 1, a little more where several kinds agree.
     pub score: f64,
     /// What it rests on, the strongest first.
@@ -48,7 +54,7 @@ pub struct Deviation {
     /// By which the chain of whys names it; the same evidence has the same id in every answer.
     pub id: String,
     /// `self_time`, `edge_gap`, `call_shape`, `log_statement`, `error_origin`, `resource`,
-    /// `instance_outlier`, ...
+    /// `instance_outlier`, `version_split`, ...
     pub kind: &'static str,
     /// What was measured: an operation, a pair of services, a statement, a metric.
     pub subject: String,
@@ -73,6 +79,6 @@ pub struct Deviation {
 impl Deviation {
     /// Whether it compares with others at the same time, and not with the time before.
     pub fn is_beside(&self) -> bool {
-        self.kind == INSTANCE_OUTLIER
+        [INSTANCE_OUTLIER, VERSION_SPLIT].contains(&self.kind)
     }
 }

@@ -100,8 +100,8 @@ pub(super) fn not_beside(change: &KnownChange, served: ServedBy) -> Gap {
     let known = [&change.service, &change.to].map(|text| text.as_deref().unwrap_or("?"));
     let [service, version] = known;
     Gap::Other(format!(
-        "{service} {version} served {new} of these requests in the window and the version before it \
-         {old}, {SERVED_MIN} are needed of each: compared with the time before it came"
+        "{service} {version} served {new} of these requests in the window and the version before \
+         it {old}, {SERVED_MIN} are needed of each: compared with the time before it came"
     ))
 }
 

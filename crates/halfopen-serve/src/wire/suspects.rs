@@ -3,9 +3,9 @@
 use halfopen_model::answer::{Deviation, Suspect, Suspects};
 use serde::{Deserialize, Serialize};
 
-use super::TimeRangeV1;
 use super::scalar::rounded;
 use super::why::row_of;
+use super::{AfterV1, TimeRangeV1};
 
 /// Everything that stands out, and what it was compared with.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub struct SuspectV1 {
     pub service: String,
     /// The one instance that it is about.
     pub instance: Option<String>,
+    /// The change that brought the one version that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<AfterV1>,
     /// How far it stands out: 0 to 1, a little more where several kinds agree.
     pub score: f64,
     /// What it rests on, the strongest first.
@@ -50,11 +53,12 @@ pub struct DeviationV1 {
     #[serde(default)]
     pub id: String,
     /// self_time, edge_gap, call_shape, call_count, log_statement, error_origin, resource,
-    /// instance_outlier; request_time and call_time on the way.
+    /// instance_outlier, version_split; request_time and call_time on the way.
     pub kind: String,
     /// What was measured: an operation, a pair of services, a statement, a metric.
     pub subject: String,
-    /// The number before, in `unit`; for instance_outlier that of its siblings at the same time.
+    /// The number before, in `unit`; for instance_outlier and version_split that of the others at
+    /// the same time.
     pub before: f64,
     /// The number now, in `unit`.
     pub now: f64,
@@ -90,6 +94,7 @@ impl From<&Suspect> for SuspectV1 {
             strength: suspect.strength.to_string(),
             service: suspect.service.clone(),
             instance: suspect.instance.clone(),
+            after: suspect.after.as_ref().map(AfterV1::from),
             score: score(suspect.score),
             evidence: suspect.evidence.iter().map(DeviationV1::from).collect(),
             path: suspect.path.iter().map(DeviationV1::from).collect(),

@@ -121,6 +121,7 @@ fn suspects(window: TimeRange, trace_id: TraceId) -> Suspects {
             strength: Strength::Likely,
             service: "stock".into(),
             instance: None,
+            after: None,
             score: 0.5,
             path: Vec::new(),
             evidence: vec![Deviation {

@@ -2,7 +2,7 @@
 //! does.
 
 use halfopen_model::Table;
-use halfopen_model::answer::{ChainOf, Deviation, Scope, WhyAnswer};
+use halfopen_model::answer::{ChainOf, Deviation, Scope, VERSION_SPLIT, WhyAnswer};
 use halfopen_serve::desk::{WhyAsk, WhyBaseline};
 
 use crate::mart::{
@@ -168,6 +168,39 @@ async fn check_instance(shop: &Mart, subject: &str) {
     assert!(measured(&answer).into_iter().any(|one| told(&one)), "{subject}: {answer:#?}");
     all_again(&office, &answer).await;
     office.close().await;
+}
+
+/// A new version beside the old one: by its own time and by failures; the chain ends at the change.
+#[tokio::test]
+async fn versions_count_as_sql_does() {
+    for fails in [false, true] {
+        let mut shop = mart(40 + u64::from(fails), move |plan| {
+            let is_new = plan.pod[STOCK] == 0;
+            plan.own[STOCK] += if is_new && !fails { 90.0 } else { 0.0 };
+            plan.failed[STOCK] = is_new && fails;
+        });
+        (shop.pods, shop.requests) = (2, [60, 61]);
+        shop.named = |service, pod, is_now| {
+            let is_new = service == STOCK && pod == 0 && is_now;
+            let version = if is_new { "[\"2.0\"]" } else { "[\"1.0\"]" };
+            vec![("resource.container.image.tags", Value::Text(version.to_owned()))]
+        };
+        let office = office(&shop).await;
+        let answer = office.desk.why(ask()).await.expect("an answer");
+        let told =
+            |one: &&Deviation| one.kind == VERSION_SPLIT && one.subject.contains("2.0 beside 1.0");
+        assert!(measured(&answer).into_iter().any(|one| told(&one)), "{answer:#?}");
+        all_again(&office, &answer).await;
+        if answer.chain.of == ChainOf::Suspect {
+            let last = answer.chain.hops.last().expect("hops");
+            assert!(
+                last.statement.starts_with("after deploy: container.image 2.0 first"),
+                "{last:#?}"
+            );
+            assert!(last.query.is_some() && last.evidence.len() == 1, "{last:#?}");
+        }
+        office.close().await;
+    }
 }
 
 /// With nothing before an instance still has its siblings.

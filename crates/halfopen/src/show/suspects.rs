@@ -1,6 +1,6 @@
 //! What stands out against another time, below the causes of `why`.
 
-use halfopen_model::answer::INSTANCE_OUTLIER;
+use halfopen_model::answer::{INSTANCE_OUTLIER, VERSION_SPLIT};
 use halfopen_model::figure::show_amount;
 use halfopen_serve::wire::{DeviationV1, SuspectV1, SuspectsV1, WhyV1};
 
@@ -82,6 +82,12 @@ fn one(
         let text = format!("{INDENT}{}", clean(&deviation_text(deviation, terminal.width())));
         terminal.line(format_args!("{text}"))?;
     }
+    if let Some(after) = &suspect.after {
+        let what = after.version.as_deref().unwrap_or(&after.title);
+        let at = clock(after.at.0);
+        let text = format!("after     {} {} {what} at {at}", after.kind, suspect.service);
+        terminal.line(format_args!("{INDENT}{}", clean(&text)))?;
+    }
     if let Some(command) = see(suspect) {
         let command = terminal.command(&command);
         terminal.line(format_args!("{INDENT}see       {command}"))?;
@@ -105,7 +111,7 @@ fn deviation_text(deviation: &DeviationV1, columns: usize) -> String {
         "call_count" => "calls of each span, ",
         "call_shape" => "calls ",
         "log_statement" => "logs ",
-        "error_origin" | "resource" | "instance_outlier" => "",
+        "error_origin" | "resource" | INSTANCE_OUTLIER | VERSION_SPLIT => "",
         other => other,
     };
     let value = |number: f64| show_amount(number, &deviation.unit);
@@ -122,7 +128,7 @@ fn deviation_text(deviation: &DeviationV1, columns: usize) -> String {
 
 /// Whether its number before is that of others at the same time.
 fn is_beside(deviation: &DeviationV1) -> bool {
-    deviation.kind == INSTANCE_OUTLIER
+    [INSTANCE_OUTLIER, VERSION_SPLIT].contains(&deviation.kind.as_str())
 }
 
 /// A request that shows it.

@@ -3,9 +3,9 @@
 //! Rule: it uses at least twice as much as the next one, and lies ten times farther from it than
 //! the others do from each other and than the points of each of them scatter, with three quarters
 //! of its own points; more of these lie beyond twice the next one than chance brings there; where
-//! the time before is known, it did not use twice as much then. Confusers: a leader among followers, which always
-//! uses more (where nothing is known of the time before it cannot be told from an outlier), and
-//! load that rises for all.
+//! the time before is known, it did not use twice as much then. Confusers: a leader among
+//! followers, which always uses more (where nothing is known of the time before it cannot be told
+//! from an outlier), and load that rises for all.
 
 use std::collections::BTreeMap;
 
