@@ -214,6 +214,27 @@ fn rows_in_any_order_are_counted_alike() {
     assert_eq!(counted(&spans, 5_000), in_order);
 }
 
+/// An attribute that numbers the first failing requests and says the same of all later ones is no
+/// number, whichever of them are read first.
+#[test]
+fn what_numbers_rows_is_told_from_all_of_them() {
+    let mut dice = Dice(9);
+    let mut spans: Vec<Span> = Vec::new();
+    for number in 0..9_000 {
+        let mut span = span(number, 0, number.is_multiple_of(3), None, &mut dice);
+        let job = if number < 4_500 { format!("job-{number}") } else { "nightly".to_owned() };
+        span.attributes.push(("span.app.job", Value::Text(job)));
+        let id = Value::Text(format!("id-{number}"));
+        span.attributes.push(("span.app.number", id));
+        spans.push(span);
+    }
+    let forwards = counted(&spans, 500);
+    spans.reverse();
+    assert_eq!(counted(&spans, 500), forwards);
+    let of = |name: &str| forwards.keys().filter(|part| part.attribute == name).count();
+    assert_eq!((of("span.app.job"), of("span.app.number")), (1, 0));
+}
+
 const NUMBERS: [&str; 6] =
     ["span.app.n0", "span.app.n1", "span.app.n2", "span.app.n3", "span.app.n4", "span.app.n5"];
 const WORDS: [&str; 6] =

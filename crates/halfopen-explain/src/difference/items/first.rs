@@ -66,10 +66,14 @@ impl Seen {
         }
     }
 
-    /// Whether values of this attribute are compared at all.
-    fn takes(&self) -> bool {
+    /// Forgets the values where they number the rows; ranges of numbers stay. Told from all rows:
+    /// the first ones would depend on their order.
+    fn drop_unique(&mut self) {
         let unique = self.keys.len() as f64 > f64::from(self.rows) * UNIQUE_SHARE_MAX;
-        !(self.left_out || self.rows >= UNIQUE_ROWS_MIN && unique)
+        if self.rows >= UNIQUE_ROWS_MIN && unique {
+            let numbers = std::mem::take(&mut self.numbers);
+            *self = Seen { numbers, ..Seen::new(&self.attribute) };
+        }
     }
 
     fn code(&mut self, service: u32, value: u32) -> u32 {
@@ -144,6 +148,7 @@ pub(super) fn visit(rows: &Rows<'_, '_>) -> Vec<Seen> {
         }
     }
     all.sort_by(|a, b| a.attribute.cmp(&b.attribute));
+    all.iter_mut().for_each(Seen::drop_unique);
     all
 }
 
@@ -191,7 +196,7 @@ fn column(rows: &Rows<'_, '_>, name: &str) -> Seen {
     let (mut seen, mut codes) = (Seen::new(name), Codes::default());
     for (part, inside) in parts(rows).filter(|(_, inside)| !inside.is_empty()) {
         let Some(column) = part.rows.column_by_name(name) else { continue };
-        if column.null_count() == column.len() || !seen.takes() {
+        if column.null_count() == column.len() || seen.left_out {
             continue;
         }
         if let Some(column) = column.as_dictionary_opt::<Int32Type>() {
@@ -262,7 +267,7 @@ fn map(rows: &Rows<'_, '_>) -> Vec<Seen> {
                 let seen = &mut all[place];
                 if !CATEGORY_TAGS.contains(&tag)
                     || text.len() > VALUE_BYTES_MAX
-                    || !seen.takes()
+                    || seen.left_out
                     || (failed && seen.outcome)
                 {
                     continue;
