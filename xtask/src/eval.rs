@@ -95,7 +95,7 @@ async fn one_set(set: &Set, options: &Options) -> Result<SetResult, String> {
         };
         for case in set.cases.iter().filter(|case| case.evidence == number) {
             let question = case.question.placed(&stored)?;
-            let question = question.shifted(options.onset_shift_ns);
+            let question = question.shifted(options.onset_shift_ns, options.end_stays);
             let asked = ask::ask(&stored, set.kind, &question, &case.truth).await?;
             let mut outcome = Outcome::of(case, asked);
             if let Some((other, names)) = &scrambled {

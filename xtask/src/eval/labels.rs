@@ -126,9 +126,15 @@ impl Question {
         })
     }
 
-    /// The same about another time; the baseline stays.
-    pub(super) fn shifted(&self, ns: i64) -> Question {
-        Question { window: When::At(shifted(self.window.range(), ns)), ..self.clone() }
+    /// The same about another time; the baseline stays, and where `end_stays` the end, unless
+    /// nothing would be left.
+    pub(super) fn shifted(&self, ns: i64, end_stays: bool) -> Question {
+        let right = self.window.range();
+        let mut wrong = shifted(right, ns);
+        if end_stays && wrong.from < right.to {
+            wrong.to = right.to;
+        }
+        Question { window: When::At(wrong), ..self.clone() }
     }
 }
 

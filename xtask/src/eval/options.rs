@@ -8,14 +8,15 @@ use super::demos::PREFIX;
 
 /// What a wrong argument is answered with.
 const USAGE: &str = "\
-usage: cargo xtask eval [--data DIR] [--set NAME] [--onset-shift 60s] [--scramble] [--quiet N]
-                        [--seed N] [--no-demos] [--json]
+usage: cargo xtask eval [--data DIR] [--set NAME] [--onset-shift 60s [--end-stays]] [--scramble]
+                        [--quiet N] [--seed N] [--no-demos] [--json]
 
   --data DIR          folder of sets [default: ../shared/data/rca]
   --set NAME          only this folder of it; demo-gift-card and demo-cascading-timeout are
                       recorded runs of the demos, half a minute for each of ten seeds at first
   --no-demos          leave those out, which come last where no --data is given
   --onset-shift TIME  ask about a time that is wrong by so much: 60s, -60s
+  --end-stays         with it only the begin is wrong: somebody looks now, and errs about since when
   --scramble          ask again with other names, in another order, at another time
   --quiet N           windows without a fault that are asked about, per set [default: 300]
   --seed N            of everything that is drawn [default: 1]
@@ -34,6 +35,8 @@ pub(super) struct Options {
     pub(super) no_demos: bool,
     /// By how much the time that is asked about is wrong, in nanoseconds.
     pub(super) onset_shift_ns: i64,
+    /// Whether only the begin of that time is wrong.
+    pub(super) end_stays: bool,
     /// Whether everything is asked again under other names.
     pub(super) scramble: bool,
     /// Quiet windows of a set.
@@ -66,6 +69,7 @@ impl Options {
             set: None,
             no_demos: false,
             onset_shift_ns: 0,
+            end_stays: false,
             scramble: false,
             quiet: QUIET_DEFAULT,
             seed: 1,
@@ -76,6 +80,7 @@ impl Options {
             match name.as_str() {
                 "--scramble" => options.scramble = true,
                 "--json" => options.json = true,
+                "--end-stays" => options.end_stays = true,
                 "--no-demos" => options.no_demos = true,
                 "--data" => options.data = Some(value(name, arguments.next())?.into()),
                 "--set" => options.set = Some(value(name, arguments.next())?.to_owned()),

@@ -12,7 +12,8 @@ pub(super) fn table(options: &Options, results: &[SetResult]) -> String {
     let mut lines = Vec::new();
     if options.onset_shift_ns != 0 {
         let seconds = options.onset_shift_ns as f64 / 1e9;
-        lines.push(format!("the time that is asked about is wrong by {seconds} s"));
+        let what = if options.end_stays { "the begin of the time" } else { "the time" };
+        lines.push(format!("{what} that is asked about is wrong by {seconds} s"));
     }
     lines.push(
         "| set | cases | AC@1 | AC@3 | AC@5 | random | quiet windows kept quiet | s per case \
@@ -89,6 +90,7 @@ pub(super) fn json(options: &Options, results: &[SetResult]) -> String {
     let document = json!({
         "v": 1,
         "onset_shift_ns": options.onset_shift_ns,
+        "end_stays": options.end_stays,
         "scramble": options.scramble,
         "seed": options.seed,
         "sets": results.iter().map(set_json).collect::<Vec<_>>(),

@@ -103,6 +103,23 @@ fn data_that_is_not_there_is_asked_for() {
     assert_eq!(shift.expect("a shift").onset_shift_ns, -60_000_000_000);
 }
 
+#[test]
+fn a_wrong_time_moves_as_a_whole_or_its_begin_alone() {
+    let question = Question {
+        window: When::At(seconds(100, 280)),
+        baseline: None,
+        service: None,
+        metric: None,
+        total: None,
+        naming: None,
+    };
+    let moved = |ns, end_stays| question.shifted(ns, end_stays).window.range();
+    assert_eq!(moved(60_000_000_000, false), seconds(160, 340));
+    assert_eq!(moved(60_000_000_000, true), seconds(160, 280));
+    assert_eq!(moved(-60_000_000_000, true), seconds(40, 280));
+    assert_eq!(moved(180_000_000_000, true), seconds(280, 460), "nothing would be left");
+}
+
 fn outcome(truth: &[&str], ranking: &[&str]) -> Outcome {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let question = Question {
