@@ -18,9 +18,12 @@ pub(crate) fn files(folder: &Path) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).expect("a file")).collect()
 }
 
+/// What must hold for any bytes whatever.
+type Check = fn(&[u8]);
+
 /// Runs each check over its folder of `corpus`: every file as it is, and in `copies` that are
 /// changed by a seed of the check.
-pub(crate) fn run(checks: &[(&str, fn(&[u8]))], corpus: &Path, copies: u64) {
+pub(crate) fn run(checks: &[(&str, Check)], corpus: &Path, copies: u64) {
     for (seed, (name, check)) in checks.iter().enumerate() {
         let files = files(&corpus.join(name));
         assert!(!files.is_empty(), "the corpus of {name} is empty");
