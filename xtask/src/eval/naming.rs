@@ -42,14 +42,19 @@ impl Naming {
         })
     }
 
-    /// With every name that somebody chose changed.
-    pub(super) fn renamed(&self, word: impl Fn(&str) -> String) -> Naming {
+    /// With every name that somebody chose changed: by `word`, and by `prose` in the route, in
+    /// which a service may be named.
+    pub(super) fn renamed(
+        &self,
+        word: impl Fn(&str) -> String,
+        prose: impl Fn(&str) -> String,
+    ) -> Naming {
         let condition = self.condition.as_ref();
         Naming {
             service: word(&self.service),
             peer: self.peer.as_deref().map(&word),
             change: word(&self.change),
-            route: self.route.clone(),
+            route: self.route.as_deref().map(prose),
             condition: condition.map(|(attribute, value)| (attribute.clone(), word(value))),
             began: self.began,
         }

@@ -21,6 +21,7 @@ use super::chance::{Chance, word};
 use super::evidence::Stored;
 use super::forms::combination;
 use super::labels::{Kind, Question, When, shifted};
+use super::naming::Naming;
 
 /// What answers rest on.
 const TABLES: [Table; 4] = [Table::Spans, Table::Logs, Table::Metrics, Table::Changes];
@@ -79,12 +80,14 @@ impl Names {
         question: &Question,
         truth: &[String],
     ) -> (Question, Vec<String>) {
+        let renamed =
+            |naming: &Naming| naming.renamed(|name| self.word(name), |text| self.prose(text));
         let moved = |when: &When| When::At(shifted(when.range(), self.shift_ns));
         let question = Question {
             window: moved(&question.window),
             baseline: question.baseline.as_ref().map(moved),
             service: question.service.as_deref().map(|name| self.word(name)),
-            naming: question.naming.as_ref().map(|naming| naming.renamed(|name| self.word(name))),
+            naming: question.naming.as_ref().map(renamed),
             ..question.clone()
         };
         (question, truth.iter().map(|name| self.candidate(kind, name)).collect())

@@ -262,14 +262,14 @@ fn run(truth: &serde_json::Value) -> TempDir {
         let status = if new && voucher { 2 } else { 0 };
         let span = serde_json::json!({
             "traceId": format!("{:032x}", n + 1), "spanId": format!("{:016x}", n + 1),
-            "name": "POST /pay", "kind": 2, "status": {"code": status},
+            "name": "POST /checkout", "kind": 2, "status": {"code": status},
             "startTimeUnixNano": at.to_string(), "endTimeUnixNano": (at + 5_000_000).to_string(),
             "attributes": [
                 text("pay.with", if voucher { "voucher" } else { "card" }),
-                text("http.request.method", "POST"), text("http.route", "/pay"),
+                text("http.request.method", "POST"), text("http.route", "/checkout"),
             ],
         });
-        let resource = [text("service.name", "till"), text("service.version", version)];
+        let resource = [text("service.name", "checkout"), text("service.version", version)];
         let spans = serde_json::json!([{"spans": [span]}]);
         let one = serde_json::json!({"resource": {"attributes": resource}, "scopeSpans": spans});
         serde_json::json!({"resourceSpans": [one]}).to_string()
@@ -289,7 +289,8 @@ fn run(truth: &serde_json::Value) -> TempDir {
 async fn a_demo_counts_only_when_all_of_its_cause_is_named() {
     let truth = |now: &str, value: &str| {
         serde_json::json!({
-            "service": "till", "now": now, "route": "POST /pay", "attribute": "pay.with",
+            // The route has the name of the service in it, so it is scrambled with it.
+            "service": "checkout", "now": now, "route": "POST /checkout", "attribute": "pay.with",
             "value": value, "began_at": "2026-11-20T14:00:14.85Z",
         })
     };
