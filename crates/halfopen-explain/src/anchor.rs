@@ -4,6 +4,7 @@ use halfopen_model::TimeRange;
 
 use crate::intern::{FoldMap, NONE};
 use crate::spans::{Kind, Spans};
+use crate::threads;
 use crate::tree::Forest;
 
 /// Operations of requests: what was asked for, in words.
@@ -86,8 +87,11 @@ impl Requests {
     ) -> Requests {
         let operations = Operations { texts: Vec::new(), codes: FoldMap::default() };
         let mut requests = Requests { all: Vec::new(), operations };
-        for trace in 0..forest.traces() {
-            let Some(row) = anchor(spans, forest, trace, service) else { continue };
+        let anchors = threads::of_rows(forest.traces(), NONE, |trace| {
+            anchor(spans, forest, trace, service).map_or(NONE, |row| row as u32)
+        });
+        for (trace, row) in anchors.into_iter().enumerate().filter(|(_, row)| *row != NONE) {
+            let row = row as usize;
             let start = spans.start[row];
             let time = halfopen_model::UnixNanos(start);
             let in_baseline = baseline.is_some_and(|range| range.contains(time));
@@ -106,9 +110,8 @@ impl Requests {
                 weight: spans.weight[row],
             });
         }
-        requests
-            .all
-            .sort_by_key(|request| (request.start, spans.trace_ids[request.trace as usize]));
+        let place = |request: &Request| (request.start, spans.trace_ids[request.trace as usize]);
+        threads::sort(&mut requests.all, |a, b| place(a).cmp(&place(b)));
         requests
     }
 }

@@ -272,7 +272,7 @@ impl<'w, 'a> Whole<'w, 'a> {
 }
 
 /// The span by which another service called this one.
-fn caller(spans: &Spans<'_>, forest: &Forest, row: usize) -> Option<usize> {
+pub(crate) fn caller(spans: &Spans<'_>, forest: &Forest, row: usize) -> Option<usize> {
     let parent = forest.parent[row];
     let other = parent != NONE
         && spans.service[row] != NONE

@@ -7,6 +7,7 @@ use crate::anchor::Requests;
 use crate::bits::{Bits, WORD_BITS};
 use crate::intern::NONE;
 use crate::spans::Spans;
+use crate::threads;
 use crate::tree::Forest;
 
 /// Requests of both sides, each with a number, its *slot*.
@@ -32,15 +33,19 @@ impl Cohorts {
         healthy: &[u32],
     ) -> Cohorts {
         let healthy_from = failing.len().next_multiple_of(WORD_BITS);
+        let trace_of = |number: &u32| requests.all[*number as usize].trace as usize;
         let mut request = failing.to_vec();
         request.resize(healthy_from, NONE);
-        request.extend(healthy);
         // In the order of rows, so that whoever goes through them stays in one place of a set.
-        request[healthy_from..].sort_unstable_by_key(|number| requests.all[*number as usize].trace);
-        let total = request.len();
         let mut by_trace = vec![NONE; forest.traces()];
-        for (slot, number) in request.iter().enumerate().filter(|(_, number)| **number != NONE) {
-            by_trace[requests.all[*number as usize].trace as usize] = slot as u32;
+        healthy.iter().for_each(|number| by_trace[trace_of(number)] = *number);
+        for cell in by_trace.iter_mut().filter(|cell| **cell != NONE) {
+            let slot = request.len() as u32;
+            request.push(std::mem::replace(cell, slot));
+        }
+        let total = request.len();
+        for (slot, number) in failing.iter().enumerate() {
+            by_trace[trace_of(number)] = slot as u32;
         }
         let slot_of = |row: usize| {
             let trace = spans.trace[row];
@@ -48,7 +53,7 @@ impl Cohorts {
         };
         let weight = |number: &u32| requests.all.get(*number as usize).map_or(1.0, |r| r.weight);
         Cohorts {
-            slot: (0..spans.len()).map(slot_of).collect(),
+            slot: threads::of_rows(spans.len(), NONE, slot_of),
             failing: Bits::of(total, 0..failing.len()),
             healthy: Bits::of(total, healthy_from..total),
             weight: if spans.weighted { request.iter().map(weight).collect() } else { Vec::new() },

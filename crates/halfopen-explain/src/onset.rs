@@ -99,7 +99,9 @@ const BURST_ROUNDS: usize = 6;
 /// given rates it is the stretch with the largest sum of log ratios, found in one pass (J.
 /// Bentley, CACM 27, 1984); the rates are then taken from the stretch, until nothing moves.
 fn burst(outcomes: &Outcomes) -> Option<(usize, usize, f64)> {
-    let (total, failing) = (outcomes.len(), outcomes.iter().filter(|o| o.1).count());
+    let failed = outcomes.iter().enumerate().filter(|(_, outcome)| outcome.1);
+    let failed: Vec<usize> = failed.map(|(index, _)| index).collect();
+    let (total, failing) = (outcomes.len(), failed.len());
     if failing < FAILING_MIN as usize || failing == total {
         return None;
     }
@@ -110,12 +112,16 @@ fn burst(outcomes: &Outcomes) -> Option<(usize, usize, f64)> {
         let (mut outside, mut inside) = (overall / 2.0, (overall * ratio).min(0.99));
         let mut last = (0, 0);
         for _ in 0..BURST_ROUNDS {
-            let (first, end) = densest(outcomes, outside, inside);
+            if inside <= outside {
+                break;
+            }
+            let (first, end) = densest(&failed, outside, inside);
             if (first, end) == last || first == end {
                 break;
             }
             last = (first, end);
-            let within = outcomes[first..end].iter().filter(|o| o.1).count();
+            let below = |end: usize| failed.partition_point(|index| *index < end);
+            let within = below(end) - below(first);
             let around = (failing - within, total - (end - first));
             inside = (rate(within, end - first)).clamp(1e-9, 1.0 - 1e-9);
             outside = rate(around.0, around.1).clamp(1e-9, 1.0 - 1e-9);
@@ -130,17 +136,20 @@ fn burst(outcomes: &Outcomes) -> Option<(usize, usize, f64)> {
     best.filter(|(_, _, gain)| p_value(*gain, total) * total as f64 <= P_VALUE_MAX)
 }
 
-/// The stretch with the largest log likelihood ratio of rate `inside` against rate `outside`.
-fn densest(outcomes: &Outcomes, outside: f64, inside: f64) -> (usize, usize) {
-    let (failed, fine) = ((inside / outside).ln(), ((1.0 - inside) / (1.0 - outside)).ln());
-    let (mut sum, mut begin, mut best) = (0.0_f64, 0, (0.0, 0, 0));
-    for (index, outcome) in outcomes.iter().enumerate() {
+/// The stretch with the largest log likelihood ratio of rate `inside` against a lower rate
+/// `outside`, by the numbers of `failed` requests: it begins and ends with one of them.
+fn densest(failed: &[usize], outside: f64, inside: f64) -> (usize, usize) {
+    let (of_failed, of_fine) = ((inside / outside).ln(), ((1.0 - inside) / (1.0 - outside)).ln());
+    let (mut sum, mut begin, mut next, mut best) = (0.0_f64, 0, 0, (0.0, 0, 0));
+    for index in failed {
+        sum += of_fine * (index - next) as f64;
         if sum <= 0.0 {
-            (sum, begin) = (0.0, index);
+            (sum, begin) = (0.0, *index);
         }
-        sum += if outcome.1 { failed } else { fine };
+        sum += of_failed;
+        next = index + 1;
         if sum > best.0 {
-            best = (sum, begin, index + 1);
+            best = (sum, begin, next);
         }
     }
     (best.1, best.2)
@@ -177,8 +186,8 @@ fn change(
             Direction::Up => rates.1 >= rates.0 * RISE_MIN && rates.1 > 0.0,
             Direction::Down => rates.0 >= rates.1 * RISE_MIN && rates.0 > 0.0,
         };
-        let split = likelihood(before, index) + likelihood(failing - before, total - index);
-        gains.push(if fits && index > 0 { (split - whole) * 2.0 } else { 0.0 });
+        let split = || likelihood(before, index) + likelihood(failing - before, total - index);
+        gains.push(if fits && index > 0 { (split() - whole) * 2.0 } else { 0.0 });
         before += usize::from(outcome.1);
     }
     let best = (1..total).max_by(|a, b| gains[*a].total_cmp(&gains[*b]).then(b.cmp(a)))?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use halfopen_model::answer::{Scope, Share};
 
 use crate::anchor::Requests;
-use crate::intern::NONE;
+use crate::intern::{FoldMap, NONE};
 use crate::onset::{self, Course};
 use crate::spans::Spans;
 
@@ -47,14 +47,16 @@ pub(crate) fn choose(
     asked: &Scope,
     window_ns: i64,
 ) -> Chosen {
-    let mut kinds: BTreeMap<(u32, u32), Kind> = BTreeMap::new();
+    let mut met: FoldMap<[u32; 2], Kind> = FoldMap::default();
     for (number, request) in requests.all.iter().enumerate() {
-        let kind = kinds.entry((request.service, request.operation)).or_default();
+        let kind = met.entry([request.service, request.operation]).or_default();
         let share = if request.baseline { &mut kind.baseline } else { &mut kind.failing };
         share.total += f64::from(request.weight);
         share.count += f64::from(request.weight) * f64::from(u8::from(request.failed));
         kind.members.push(number as u32);
     }
+    let named = met.into_iter().map(|([service, operation], kind)| ((service, operation), kind));
+    let mut kinds: BTreeMap<(u32, u32), Kind> = named.collect();
     let wanted = |key: &(u32, u32)| {
         let operation = requests.operations.text(key.1);
         asked.operation.as_ref().is_none_or(|wanted| {

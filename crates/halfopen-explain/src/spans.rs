@@ -14,7 +14,7 @@ use crate::codes::Codes;
 use crate::intern::{FoldMap, NONE, Words};
 use crate::threads;
 use halfopen_model::request;
-use ids::Ids;
+use ids::{ID_COLUMNS, Numbers, Traces};
 
 mod cells;
 mod ids;
@@ -162,16 +162,21 @@ impl<'a> Spans<'a> {
             first += rows.num_rows();
         }
         let batches = || window.iter().chain(baseline);
+        let ids = || ID_COLUMNS.map(|name| ids::span_ids(batches(), name, total));
         if threads::threads(total) == 1 {
             spans.read_all(batches());
-            return spans.with(Ids::read(batches(), total));
+            let (traces, numbers) =
+                (Traces::read(batches(), total), Numbers::read(batches(), total));
+            return spans.with(traces, ids(), numbers);
         }
-        let ids = std::thread::scope(|scope| {
-            let ids = scope.spawn(|| Ids::read(batches(), total));
+        let (traces, ids, numbers) = std::thread::scope(|scope| {
+            let traces = scope.spawn(|| Traces::read(batches(), total));
+            let ids = scope.spawn(ids);
+            let numbers = scope.spawn(|| Numbers::read(batches(), total));
             spans.read_all(batches());
-            ids.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            (threads::joined(traces), threads::joined(ids), threads::joined(numbers))
         });
-        spans.with(ids)
+        spans.with(traces, ids, numbers)
     }
 
     /// Reads what is words.
@@ -185,17 +190,18 @@ impl<'a> Spans<'a> {
     }
 
     /// Adds what is no words.
-    fn with(self, ids: Ids) -> Spans<'a> {
+    fn with(self, traces: Traces, ids: [Vec<u64>; 2], numbers: Numbers) -> Spans<'a> {
+        let [id, parent_id] = ids;
         let mut spans = Spans {
-            trace_ids: ids.trace_ids,
-            trace_codes: ids.trace_codes,
-            trace: ids.trace,
-            id: ids.id,
-            parent_id: ids.parent_id,
-            start: ids.start,
-            duration: ids.duration,
-            weighted: ids.weight.iter().any(|weight| *weight != 1.0),
-            weight: ids.weight,
+            trace_ids: traces.ids,
+            trace_codes: traces.codes,
+            trace: traces.of_rows,
+            id,
+            parent_id,
+            start: numbers.start,
+            duration: numbers.duration,
+            weighted: numbers.weight.iter().any(|weight| *weight != 1.0),
+            weight: numbers.weight,
             ..self
         };
         for (failed, duration) in spans.failed.iter_mut().zip(&spans.duration) {

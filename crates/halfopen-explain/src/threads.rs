@@ -17,16 +17,52 @@ pub(crate) fn threads(rows: usize) -> usize {
 
 /// What `run` makes of each number below `count`, in order, each in a thread of its own.
 pub(crate) fn each<R: Send>(count: usize, run: impl Fn(usize) -> R + Sync) -> Vec<R> {
-    if count == 1 {
-        return vec![run(0)];
+    each_of((0..count).collect(), run)
+}
+
+/// What `run` makes of each share of work, in order, each in a thread of its own.
+pub(crate) fn each_of<S: Send, R: Send>(shares: Vec<S>, run: impl Fn(S) -> R + Sync) -> Vec<R> {
+    if shares.len() == 1 {
+        return shares.into_iter().map(run).collect();
     }
     let run = &run;
     thread::scope(|scope| {
-        let started: Vec<_> = (0..count).map(|number| scope.spawn(move || run(number))).collect();
-        let ended = started.into_iter().map(|thread| thread.join());
-        // A panic in there is one of ours: it goes on here.
-        ended.map(|made| made.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        let started = shares.into_iter().map(|share| scope.spawn(move || run(share)));
+        let started: Vec<_> = started.collect();
+        started.into_iter().map(joined).collect()
     })
+}
+
+/// What a thread made. A panic in there is one of ours: it goes on here.
+pub(crate) fn joined<R>(thread: thread::ScopedJoinHandle<'_, R>) -> R {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// What `of` makes of each number below `rows`, in order; each thread makes a part of it.
+pub(crate) fn of_rows<T: Copy + Send>(
+    rows: usize,
+    blank: T,
+    of: impl Fn(usize) -> T + Sync,
+) -> Vec<T> {
+    let count = threads(rows);
+    if count == 1 {
+        return (0..rows).map(of).collect();
+    }
+    let (mut made, length) = (vec![blank; rows], rows.div_ceil(count));
+    let parts: Vec<(usize, &mut [T])> = made.chunks_mut(length).enumerate().collect();
+    each_of(parts, |(number, part)| {
+        let first = number * length;
+        part.iter_mut().enumerate().for_each(|(place, cell)| *cell = of(first + place));
+    });
+    made
+}
+
+/// Sorts, equal ones in any order: each thread a part, then all parts are merged.
+pub(crate) fn sort<T: Send>(all: &mut [T], order: impl Fn(&T, &T) -> std::cmp::Ordering + Sync) {
+    let length = all.len().div_ceil(threads(all.len())).max(1);
+    each_of(all.chunks_mut(length).collect(), |part| part.sort_unstable_by(&order));
+    // The stable sort finds what is sorted already.
+    all.sort_by(order);
 }
 
 /// What `run` makes of each number below `jobs`, in order: each of `count` threads takes the next

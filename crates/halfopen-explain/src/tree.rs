@@ -4,9 +4,13 @@
 //! repeated ids and several roots are counted and never followed twice.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::intern::NONE;
 use crate::spans::{Spans, UNENDED};
+use crate::threads;
 
 /// In traces with more spans than this, parents are found by binary search.
 const LINEAR_SPANS_MAX: usize = 24;
@@ -42,19 +46,13 @@ pub(crate) struct Shape {
 impl Forest {
     /// Links all spans to their parents.
     pub(crate) fn grow(spans: &Spans<'_>) -> Forest {
-        let (order, begins) = group(spans);
-        let mut forest = Forest {
-            order,
-            begins,
-            parent: vec![NONE; spans.len()],
-            depth: vec![0; spans.len()],
-            shape: vec![Shape::default(); spans.trace_ids.len()],
-        };
-        let mut scratch = Scratch::default();
-        for trace in 0..spans.trace_ids.len() {
-            forest.link(spans, trace, &mut scratch);
-        }
-        forest
+        let (mut order, begins) = group(spans);
+        let links = Links::new(spans.len());
+        let mut shape = vec![Shape::default(); spans.trace_ids.len()];
+        let shares = Share::of(&begins, &mut order, &mut shape, threads::threads(spans.len()));
+        threads::each_of(shares, |share| share.link(spans, &begins, &links));
+        let (parent, depth) = (plain(links.parent), plain(links.depth));
+        Forest { order, begins, parent, depth, shape }
     }
 
     /// Number of traces.
@@ -76,32 +74,6 @@ impl Forest {
         std::iter::successors(Some(row), step)
     }
 
-    fn link(&mut self, spans: &Spans<'_>, trace: usize, scratch: &mut Scratch) {
-        let (begin, end) = (self.begins[trace] as usize, self.begins[trace + 1] as usize);
-        let rows = &mut self.order[begin..end];
-        scratch.index(spans, rows);
-        let kept = drop_identical(spans, rows, scratch);
-        let shape = &mut self.shape[trace];
-        shape.repeated = kept.repeated;
-        // Rows that were sent twice leave the trace: its range keeps them at the end, unread.
-        let rows = &self.order[begin..begin + kept.rows];
-        for row in rows.iter().map(|row| *row as usize) {
-            shape.negative += u32::from(spans.duration[row] < 0 && spans.duration[row] != UNENDED);
-            let parent_id = spans.parent_id[row];
-            if parent_id == 0 {
-                continue;
-            }
-            match scratch.find(spans, rows, parent_id) {
-                Some(parent) => self.parent[row] = parent,
-                None => shape.orphans += 1,
-            }
-        }
-        shape.circle = break_circles(rows, &mut self.parent, &mut self.depth);
-        for row in &self.order[begin + kept.rows..end] {
-            self.depth[*row as usize] = NONE;
-        }
-    }
-
     /// The same without the rows of all traces but these: they are as if sent twice.
     pub(crate) fn only(&self, traces: &BTreeSet<u32>) -> Forest {
         let mut forest = self.clone();
@@ -115,6 +87,106 @@ impl Forest {
     pub(crate) fn is_repetition(&self, row: usize) -> bool {
         self.depth[row] == NONE
     }
+}
+
+/// Parents and depths that are on their way. Nobody waits for anybody: a row is of one trace, and
+/// a trace of one thread.
+struct Links {
+    parent: Vec<AtomicU32>,
+    depth: Vec<AtomicU32>,
+}
+
+impl Links {
+    fn new(rows: usize) -> Links {
+        let all = |value: u32| (0..rows).map(|_| AtomicU32::new(value)).collect();
+        Links { parent: all(NONE), depth: all(0) }
+    }
+
+    fn parent(&self, row: usize) -> u32 {
+        self.parent[row].load(Relaxed)
+    }
+
+    fn depth(&self, row: usize) -> u32 {
+        self.depth[row].load(Relaxed)
+    }
+
+    fn put_parent(&self, row: usize, parent: u32) {
+        self.parent[row].store(parent, Relaxed);
+    }
+
+    fn put_depth(&self, row: usize, depth: u32) {
+        self.depth[row].store(depth, Relaxed);
+    }
+}
+
+fn plain(cells: Vec<AtomicU32>) -> Vec<u32> {
+    cells.into_iter().map(AtomicU32::into_inner).collect()
+}
+
+/// Traces that one thread links.
+struct Share<'s> {
+    traces: Range<usize>,
+    /// Their part of [`Forest::order`].
+    order: &'s mut [u32],
+    /// Their part of [`Forest::shape`].
+    shape: &'s mut [Shape],
+}
+
+impl<'s> Share<'s> {
+    /// So many shares with about as many rows each.
+    fn of(
+        begins: &[u32],
+        mut order: &'s mut [u32],
+        mut shape: &'s mut [Shape],
+        count: usize,
+    ) -> Vec<Share<'s>> {
+        let (rows, traces) = (order.len(), shape.len());
+        let (mut shares, mut from) = (Vec::new(), 0);
+        for share in 1..=count {
+            let rows_end = (rows * share / count) as u32;
+            let until = begins.partition_point(|begin| *begin < rows_end);
+            let until = if share == count { traces } else { until };
+            let (own_order, other_order) =
+                order.split_at_mut((begins[until] - begins[from]) as usize);
+            let (own_shape, other_shape) = shape.split_at_mut(until - from);
+            (order, shape) = (other_order, other_shape);
+            shares.push(Share { traces: from..until, order: own_order, shape: own_shape });
+            from = until;
+        }
+        shares
+    }
+
+    fn link(self, spans: &Spans<'_>, begins: &[u32], links: &Links) {
+        let (mut scratch, mut rest) = (Scratch::default(), self.order);
+        for (trace, shape) in self.traces.zip(self.shape) {
+            let (rows, others) = rest.split_at_mut((begins[trace + 1] - begins[trace]) as usize);
+            rest = others;
+            *shape = link(spans, rows, links, &mut scratch);
+        }
+    }
+}
+
+/// Links the rows of one trace, and puts those that were sent twice behind the others.
+fn link(spans: &Spans<'_>, rows: &mut [u32], links: &Links, scratch: &mut Scratch) -> Shape {
+    scratch.index(spans, rows);
+    let kept = drop_identical(spans, rows, scratch);
+    let mut shape = Shape { repeated: kept.repeated, ..Shape::default() };
+    let (rows, dropped) = rows.split_at(kept.rows);
+    for row in rows.iter().map(|row| *row as usize) {
+        shape.negative += u32::from(spans.duration[row] < 0 && spans.duration[row] != UNENDED);
+        let parent_id = spans.parent_id[row];
+        if parent_id == 0 {
+            continue;
+        }
+        match scratch.find(spans, rows, parent_id) {
+            Some(parent) => links.put_parent(row, parent),
+            None => shape.orphans += 1,
+        }
+    }
+    shape.circle = break_circles(rows, links, &mut scratch.path);
+    // They leave the trace: its range keeps them at the end, unread.
+    dropped.iter().for_each(|row| links.put_depth(*row as usize, NONE));
+    shape
 }
 
 /// Groups rows by trace by counting; rows without trace are left out.
@@ -140,6 +212,8 @@ fn group(spans: &Spans<'_>) -> (Vec<u32>, Vec<u32>) {
 #[derive(Default)]
 struct Scratch {
     by_id: Vec<(u64, u32)>,
+    /// Rows on the way to a root.
+    path: Vec<usize>,
 }
 
 impl Scratch {
@@ -200,32 +274,35 @@ fn drop_identical(spans: &Spans<'_>, rows: &mut [u32], scratch: &Scratch) -> Kep
 
 /// Cuts circles of parents and measures depth, visiting each row once. Gives the number of rows
 /// that stood in a circle.
-fn break_circles(rows: &[u32], parent: &mut [u32], depth: &mut [u32]) -> u32 {
+fn break_circles(rows: &[u32], links: &Links, path: &mut Vec<usize>) -> u32 {
     const OPEN: u32 = NONE - 1;
     const UNSEEN: u32 = NONE - 2;
-    let (mut path, mut circle) = (Vec::new(), 0);
+    let mut circle = 0;
     for row in rows {
-        depth[*row as usize] = UNSEEN;
+        links.put_depth(*row as usize, UNSEEN);
     }
     for row in rows {
         let mut at = *row as usize;
         path.clear();
-        while depth[at] == UNSEEN {
-            depth[at] = OPEN;
+        while links.depth(at) == UNSEEN {
+            links.put_depth(at, OPEN);
             path.push(at);
-            if parent[at] == NONE {
+            let parent = links.parent(at);
+            if parent == NONE {
                 break;
             }
-            at = parent[at] as usize;
+            at = parent as usize;
         }
-        if depth[at] == OPEN && parent[at] != NONE {
+        if links.depth(at) == OPEN && links.parent(at) != NONE {
             // The walk came back to a row of its own path: all from there on is a circle.
             let from = path.iter().position(|seen| *seen == at).unwrap_or(0);
             circle += (path.len() - from) as u32;
-            path[from..].iter().for_each(|row| parent[*row] = NONE);
+            path[from..].iter().for_each(|row| links.put_parent(*row, NONE));
         }
         while let Some(row) = path.pop() {
-            depth[row] = if parent[row] == NONE { 0 } else { depth[parent[row] as usize] + 1 };
+            let parent = links.parent(row);
+            let depth = if parent == NONE { 0 } else { links.depth(parent as usize) + 1 };
+            links.put_depth(row, depth);
         }
     }
     circle

@@ -42,7 +42,8 @@ async fn order(shop: &Shop, tender: serde_json::Value) -> (u16, String) {
     (answer.status, answer.headers["x-request-id"].to_str().expect("text").to_owned())
 }
 
-/// An order that comes with more headers than those of a browser.
+/// An order that comes with more headers than those of a browser. Its key is always the same:
+/// what becomes of it (sold out, declined) is drawn from that, else from a random trace id.
 pub(crate) async fn order_with(
     shop: &Shop,
     tender: serde_json::Value,
@@ -59,6 +60,7 @@ pub(crate) async fn order_with(
     let edge = shop.edge().expect("the edge listens");
     let mut request = http::Request::post(format!("http://{edge}/checkout"))
         .header("host", "shop.example:80")
+        .header("idempotency-key", "o-1")
         .body(Full::<bytes::Bytes>::from(order.to_string()))
         .expect("a request");
     request.headers_mut().extend(headers);

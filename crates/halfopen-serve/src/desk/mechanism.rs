@@ -23,8 +23,8 @@ impl<S: ReadEvidence> Desk<S> {
         }
         let with_before =
             TimeRange { from: window.from.shifted(-window.length_ns()), to: window.to };
-        let logs = self.logs_up_to(beside, with_before, gaps).await?;
-        let points = self.points_up_to(beside, with_before, gaps).await?;
+        let logs = self.up_to_its_end(&mut beside.logs, with_before, gaps).await?;
+        let points = self.up_to_its_end(&mut beside.points, with_before, gaps).await?;
         Ok(judge(window, MechanismEvidence { logs: &logs, points: &points, changes }))
     }
 }

@@ -52,7 +52,7 @@ const POINT_COLUMNS: [&str; 18] = [
 ];
 
 /// Rows of one table that were read, from a time on.
-struct Read {
+pub(super) struct Read {
     table: Table,
     from: UnixNanos,
     rows: Vec<RecordBatch>,
@@ -68,8 +68,8 @@ impl Read {
 
 /// Logs and metrics that were read for the window, its edges and the time before.
 pub(super) struct Beside {
-    logs: Read,
-    points: Read,
+    pub(super) logs: Read,
+    pub(super) points: Read,
 }
 
 impl<S: ReadEvidence> Desk<S> {
@@ -99,7 +99,7 @@ impl<S: ReadEvidence> Desk<S> {
     }
 
     /// Rows of `range`, which ends where the window ends: what was not read yet is read now.
-    async fn also(
+    pub(super) async fn up_to_its_end(
         &self,
         read: &mut Read,
         range: TimeRange,
@@ -111,26 +111,6 @@ impl<S: ReadEvidence> Desk<S> {
             read.from = range.from;
         }
         Ok(read.within(range))
-    }
-
-    /// Log records from before a window up to its end.
-    pub(super) async fn logs_up_to(
-        &self,
-        beside: &mut Beside,
-        range: TimeRange,
-        gaps: &mut Vec<Gap>,
-    ) -> Result<Vec<RecordBatch>, DeskError> {
-        self.also(&mut beside.logs, range, gaps).await
-    }
-
-    /// Points of metrics from before a window up to its end.
-    pub(super) async fn points_up_to(
-        &self,
-        beside: &mut Beside,
-        range: TimeRange,
-        gaps: &mut Vec<Gap>,
-    ) -> Result<Vec<RecordBatch>, DeskError> {
-        self.also(&mut beside.points, range, gaps).await
     }
 
     /// Rows of a time, with the columns that are looked at and no more than their bound.
@@ -172,7 +152,7 @@ impl<S: ReadEvidence> Desk<S> {
         evidence.truncated = evidence.truncated.or(truncated);
         let to = super::why::edged(question.window).to;
         let with_before = TimeRange { from: before.from, to };
-        evidence.logs = self.logs_up_to(beside, with_before, gaps).await?;
+        evidence.logs = self.up_to_its_end(&mut beside.logs, with_before, gaps).await?;
         let found = why::suspects(question, evidence, before);
         Ok(Some(found).filter(|found| is_known || !found.list.is_empty()))
     }

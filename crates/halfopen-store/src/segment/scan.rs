@@ -19,7 +19,7 @@ use super::join::Joint;
 use super::open::{CheckedFile, OpenSegment};
 use crate::matcher::Matcher;
 
-/// Rows of a batch: a quarter of a row group, so that what is done once for each column of a
+/// Rows of a batch: a sixteenth of a row group, so that what is done once for each column of a
 /// batch costs little.
 const BATCH_ROWS: usize = 8_192;
 /// With more keys than this a filter hardly excludes anything.

@@ -158,7 +158,7 @@ impl Source<'_> {
             Source::Names => {
                 vec![words(rows, NAME, |row| (rows.service[row], rows.spans.name[row]))]
             }
-            Source::Calls => vec![words(rows, CALLS, |row| (rows.caller[row], rows.callee[row]))],
+            Source::Calls => vec![words(rows, CALLS, |row| rows.call(row))],
             Source::Column(name) => vec![column(rows, name)],
             Source::Map => map(rows),
         }

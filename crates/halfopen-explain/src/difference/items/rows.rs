@@ -1,68 +1,85 @@
 //! What both passes read of rows beside their attributes.
 
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::carriers::caller;
 use crate::cohorts::Cohorts;
-use crate::intern::{FoldMap, NONE};
+use crate::intern::NONE;
 use crate::spans::{Kind, Spans};
+use crate::threads;
 use crate::tree::Forest;
 
 /// The rows of a question.
 pub(super) struct Rows<'r, 'a> {
     pub(super) spans: &'r Spans<'a>,
     pub(super) cohorts: &'r Cohorts,
+    forest: &'r Forest,
     /// Services by a dense number: their codes.
     pub(super) services: Vec<u32>,
     /// The dense number of each row's service.
     pub(super) service: Vec<u32>,
-    /// The dense number of the service that calls by a row, and the code of the one it calls:
-    /// [`NONE`] where it is no call.
-    pub(super) caller: Vec<u32>,
-    pub(super) callee: Vec<u32>,
+    /// Whether a span of another service answers a row.
+    answered: Vec<AtomicBool>,
     /// Rows of failing requests, in order.
     pub(super) failing: Vec<u32>,
 }
 
 impl<'r, 'a> Rows<'r, 'a> {
-    pub(super) fn new(spans: &'r Spans<'a>, forest: &Forest, cohorts: &'r Cohorts) -> Rows<'r, 'a> {
-        let (mut services, mut dense) = (Vec::new(), FoldMap::default());
-        let mut last = (NONE - 1, 0);
-        let number = |code: &u32| {
-            if *code != last.0 {
-                let next = services.len() as u32;
-                let number = *dense.entry(*code).or_insert(next);
-                if number == next {
-                    services.push(*code);
-                }
-                last = (*code, number);
-            }
-            last.1
-        };
-        let service: Vec<u32> = spans.service.iter().map(number).collect();
-        let (caller, callee) = calls(spans, forest, &service);
+    pub(super) fn new(
+        spans: &'r Spans<'a>,
+        forest: &'r Forest,
+        cohorts: &'r Cohorts,
+    ) -> Rows<'r, 'a> {
+        let (services, service) = dense(spans);
         let failing = |row: &u32| {
             let slot = cohorts.slot[*row as usize];
             slot != NONE && cohorts.is_failing(slot)
         };
         let failing = (0..spans.len() as u32).filter(failing).collect();
-        Rows { spans, cohorts, services, service, caller, callee, failing }
+        let answered = answered(spans, forest);
+        Rows { spans, cohorts, forest, services, service, answered, failing }
+    }
+
+    /// The dense number of the service that calls by a row, and the code of the one it calls: an
+    /// edge to a span of another service, or a call to a peer that sends no spans. [`NONE`] where
+    /// it is no call.
+    pub(super) fn call(&self, row: usize) -> (u32, u32) {
+        let spans = self.spans;
+        match caller(spans, self.forest, row) {
+            Some(parent) => (self.service[parent], spans.service[row]),
+            None if spans.kind[row] == Kind::Exit && !self.answered[row].load(Relaxed) => {
+                (self.service[row], spans.peer[row])
+            }
+            None => (NONE, NONE),
+        }
     }
 }
 
-/// For each row, which service calls which by it: an edge to a span of another service, or a
-/// call to a peer that sends no spans.
-fn calls(spans: &Spans<'_>, forest: &Forest, service: &[u32]) -> (Vec<u32>, Vec<u32>) {
-    let (mut caller, mut callee) = (vec![NONE; spans.len()], vec![NONE; spans.len()]);
-    let mut answered = vec![false; spans.len()];
-    for row in 0..spans.len() {
-        let parent = forest.parent[row] as usize;
-        if forest.parent[row] != NONE && service[parent] != service[row] {
-            (caller[row], callee[row]) = (service[parent], spans.service[row]);
-            answered[parent] = true;
+/// The services that rows have, and the number of that of each row.
+fn dense(spans: &Spans<'_>) -> (Vec<u32>, Vec<u32>) {
+    let unnamed = spans.words.len();
+    let place = |code: u32| (code as usize).min(unnamed);
+    let (mut services, mut numbers, mut last) = (Vec::new(), vec![NONE; unnamed + 1], NONE - 1);
+    for code in &spans.service {
+        if *code != last && numbers[place(*code)] == NONE {
+            numbers[place(*code)] = services.len() as u32;
+            services.push(*code);
         }
+        last = *code;
     }
-    for row in 0..spans.len() {
-        if spans.kind[row] == Kind::Exit && !answered[row] && callee[row] == NONE {
-            (caller[row], callee[row]) = (service[row], spans.peer[row]);
+    let of_rows = threads::of_rows(spans.len(), NONE, |row| numbers[place(spans.service[row])]);
+    (services, of_rows)
+}
+
+fn answered(spans: &Spans<'_>, forest: &Forest) -> Vec<AtomicBool> {
+    let answered: Vec<AtomicBool> = (0..spans.len()).map(|_| AtomicBool::new(false)).collect();
+    let count = threads::threads(spans.len());
+    threads::each(count, |thread| {
+        let rows = spans.len() * thread / count..spans.len() * (thread + 1) / count;
+        for parent in rows.filter_map(|row| caller(spans, forest, row)) {
+            answered[parent].store(true, Relaxed);
         }
-    }
-    (caller, callee)
+    });
+    answered
 }

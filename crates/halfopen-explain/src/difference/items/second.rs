@@ -1,5 +1,7 @@
 //! The second pass: who has what is left?
 
+use std::ops::Range;
+
 use arrow::array::{Array, AsArray, Int64Array, StringArray};
 use arrow::datatypes::{Int32Type, Int64Type};
 use halfopen_model::schema::ATTRIBUTES;
@@ -10,7 +12,7 @@ use super::rows::Rows;
 use super::window::{Facts, Gathered, Table, Windows};
 use super::{CALLS, NAME};
 use crate::bits::Bits;
-use crate::codes::owner_of;
+use crate::codes::{UNSEEN, owner_of};
 use crate::intern::{FoldMap, NONE, Words};
 use crate::spans::{KeyCache, MapEntries, Part};
 use crate::threads;
@@ -44,30 +46,31 @@ impl Plan {
 
 /// The set of each item and bin of each plan.
 pub(super) fn visit(rows: &Rows<'_, '_>, plans: &[Plan]) -> Vec<Vec<Bits>> {
-    let count = threads::threads(rows.spans.len());
-    let mut made = threads::each(count, |thread| {
+    let (parts, count) = (&rows.spans.parts, threads::threads(rows.spans.len()));
+    let healthy_from = rows.cohorts.failing.count() as u32;
+    let windows = threads::share(count, parts.len(), |part| {
+        let rows_of = parts[part].first..parts[part].first + parts[part].rows.num_rows();
+        let slots = &rows.cohorts.slot[rows_of.clone()];
+        Windows::of(slots, &rows.service[rows_of], healthy_from)
+    });
+    let mut all: Vec<Vec<Bits>> = threads::share(count, plans.len(), |plan| {
+        let mut marker = Marker::new(&plans[plan], rows);
+        if plans[plan].sets() > 0 {
+            let of_parts = parts.iter().zip(&windows);
+            of_parts.for_each(|(part, windows)| marker.part(rows, part, windows));
+        }
+        marker.sets
+    });
+    drop(windows);
+    // Who reads the map fills sets of all attributes.
+    let readers = if parts.iter().any(|part| entries(part).is_some()) { count } else { 0 };
+    let of_maps = threads::each(readers, |thread| {
         let mut markers: Vec<Marker<'_>> =
             plans.iter().map(|plan| Marker::new(plan, rows)).collect();
-        let mut windows = Windows::default();
-        let healthy_from = rows.cohorts.failing.count() as u32;
-        for (number, part) in rows.spans.parts.iter().enumerate() {
-            let of_part = part.first..part.first + part.rows.num_rows();
-            let (slots, services) = (&rows.cohorts.slot[of_part.clone()], &rows.service[of_part]);
-            windows.turn_to(slots, services, healthy_from);
-            // Columns are shared out, so that each set is filled by one thread alone...
-            let busy = markers.iter_mut().filter(|marker| marker.plan.sets() > 0);
-            for marker in busy.skip(thread).step_by(count) {
-                marker.part(rows, part, &windows);
-            }
-            // ...while who reads the map fills sets of all attributes.
-            if number % count == thread {
-                map(rows, part, &mut markers);
-            }
-        }
+        parts.iter().skip(thread).step_by(count).for_each(|part| map(rows, part, &mut markers));
         markers.into_iter().map(|marker| marker.sets).collect::<Vec<_>>()
     });
-    let mut all = made.swap_remove(0);
-    for other in made {
+    for other in of_maps {
         for (plan, (sets, others)) in plans.iter().zip(all.iter_mut().zip(other)) {
             if sets.is_empty() {
                 *sets = others;
@@ -91,6 +94,8 @@ struct Marker<'p> {
     cells: Vec<u32>,
     by_key: FoldMap<[u32; 2], u32>,
     dictionary: Dictionary,
+    /// The key of each word of the answer, where names of spans are looked for.
+    of_names: Vec<u32>,
     gathered: Gathered,
     /// Place in the plan's ranges and first set, by service.
     ranges: FoldMap<u32, (usize, usize)>,
@@ -118,8 +123,18 @@ impl<'p> Marker<'p> {
             first += of_service.bins();
         }
         let (slots, sets) = (rows.cohorts.slots(), Vec::new());
-        let (dictionary, gathered) = (Dictionary::default(), Gathered::default());
-        Marker { plan, services, cells, by_key, dictionary, gathered, ranges, slots, sets }
+        Marker {
+            plan,
+            services,
+            cells,
+            by_key,
+            dictionary: Dictionary::default(),
+            of_names: Vec::new(),
+            gathered: Gathered::default(),
+            ranges,
+            slots,
+            sets,
+        }
     }
 
     /// The item of a service and a value, [`NONE`] for none.
@@ -158,8 +173,8 @@ impl<'p> Marker<'p> {
     fn part(&mut self, rows: &Rows<'_, '_>, part: &Part<'_>, windows: &Windows) {
         let (from, to) = (part.first, part.first + part.rows.num_rows());
         match self.plan.attribute.as_str() {
-            NAME => return self.words_of(rows, &rows.service[from..to], &rows.spans.name, from),
-            CALLS => return self.words_of(rows, &rows.caller[from..to], &rows.callee, from),
+            NAME => return self.names(rows, from..to, windows),
+            CALLS => return self.calls(rows, from..to),
             _ => {}
         }
         let Some(column) = part.rows.column_by_name(&self.plan.attribute) else { return };
@@ -189,20 +204,26 @@ impl<'p> Marker<'p> {
             return;
         }
         self.dictionary.owner = owner;
-        let values = &mut self.dictionary.values;
-        self.plan.values.known(words.iter(), values);
-        self.dictionary.is_wanted = values.iter().any(|value| *value != NONE);
+        let mut values = std::mem::take(&mut self.dictionary.values);
+        self.plan.values.known(words.iter(), &mut values);
+        self.look_for(values);
+    }
+
+    /// From now on keys stand for these values of the plan.
+    fn look_for(&mut self, values: Vec<u32>) {
         let (services, items) = (self.services, self.plan.items.len());
-        self.dictionary.has_table = self.dictionary.is_wanted
-            && values.len() * services <= TABLE_CELLS_MAX
-            && items <= GATHERED_ITEMS_MAX;
-        if self.dictionary.has_table {
-            let (values, marker) = (std::mem::take(values), &*self);
-            let mut table = Table::default();
+        let is_wanted = values.iter().any(|value| *value != NONE);
+        let has_table =
+            is_wanted && values.len() * services <= TABLE_CELLS_MAX && items <= GATHERED_ITEMS_MAX;
+        if has_table {
+            let (marker, mut table) = (&*self, Table::default());
             let item = |key: usize, service: usize| marker.item(service as u32, values[key]);
             table.fill(values.len(), services, items, item);
-            (self.dictionary.table, self.dictionary.values) = (table, values);
+            self.dictionary.table = table;
         }
+        let dictionary = &mut self.dictionary;
+        (dictionary.values, dictionary.is_wanted, dictionary.has_table) =
+            (values, is_wanted, has_table);
     }
 
     /// Rows of a dictionary column.
@@ -223,23 +244,40 @@ impl<'p> Marker<'p> {
         }
     }
 
-    /// Words of the answer: names of spans, services that are called.
-    fn words_of(&mut self, rows: &Rows<'_, '_>, services: &[u32], words: &[u32], from: usize) {
+    /// Names of spans, which are words of the answer already: the plan's values are their
+    /// dictionary, with one key more for all other names.
+    fn names(&mut self, rows: &Rows<'_, '_>, part: Range<usize>, windows: &Windows) {
+        let other = self.plan.values.len() as u32;
+        if self.of_names.is_empty() {
+            self.of_names = vec![UNSEEN; rows.spans.words.len()];
+            self.look_for((0..other).chain([NONE]).collect());
+        }
+        let (names, values) = (&rows.spans.name[part.clone()], &self.plan.values);
+        let of_names = &mut self.of_names;
+        let key = |name: &u32| {
+            let Some(key) = of_names.get_mut(*name as usize) else { return other as i32 };
+            if *key == UNSEEN {
+                *key = values.find(rows.spans.words.text(*name)).unwrap_or(other);
+            }
+            *key as i32
+        };
+        let keys: Vec<i32> = names.iter().map(key).collect();
+        let slots = &rows.cohorts.slot[part.clone()];
+        self.words(&rows.service[part], windows, &Facts { slots, keys: &keys, nulls: None });
+    }
+
+    /// Services that are called.
+    fn calls(&mut self, rows: &Rows<'_, '_>, part: Range<usize>) {
         let mut values: FoldMap<u32, u32> = FoldMap::default();
-        let mut last = (NONE, NONE);
-        for (row, service) in services.iter().enumerate() {
-            let (word, slot) = (words[from + row], rows.cohorts.slot[from + row]);
-            if word == NONE || slot == NONE {
+        for row in part.filter(|row| rows.cohorts.slot[*row] != NONE) {
+            let (service, word) = rows.call(row);
+            if word == NONE {
                 continue;
             }
-            if word != last.0 {
-                let text = || rows.spans.words.text(word);
-                let find = || self.plan.values.find(text()).unwrap_or(NONE);
-                last = (word, *values.entry(word).or_insert_with(find));
-            }
-            if last.1 != NONE {
-                self.mark(*service, last.1, slot);
-            }
+            let text = || rows.spans.words.text(word);
+            let find = || self.plan.values.find(text()).unwrap_or(NONE);
+            let value = *values.entry(word).or_insert_with(find);
+            self.mark(service, value, rows.cohorts.slot[row]);
         }
     }
 
@@ -290,10 +328,15 @@ struct Dictionary {
     table: Table,
 }
 
+/// The map of a batch, where anything is in it.
+fn entries<'a>(part: &Part<'a>) -> Option<MapEntries<'a>> {
+    let map = part.rows.column_by_name(ATTRIBUTES).and_then(|column| column.as_map_opt());
+    map.filter(|map| !map.keys().is_empty()).and_then(MapEntries::new)
+}
+
 /// Looks at the map of one batch.
 fn map(rows: &Rows<'_, '_>, part: &Part<'_>, markers: &mut [Marker<'_>]) {
-    let map = part.rows.column_by_name(ATTRIBUTES).and_then(|column| column.as_map_opt());
-    let Some(entries) = map.and_then(MapEntries::new) else { return };
+    let Some(entries) = entries(part) else { return };
     let mut keys: KeyCache<'_, Option<usize>> = KeyCache::new();
     let slots = &rows.cohorts.slot[part.first..part.first + part.rows.num_rows()];
     for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| **slot != NONE) {

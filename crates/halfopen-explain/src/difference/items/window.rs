@@ -8,14 +8,17 @@ use arrow::buffer::NullBuffer;
 use crate::bits::{Bits, WORD_BITS};
 use crate::intern::NONE;
 
-/// Rows of one window.
-const ROWS: usize = 1_024;
-
 /// Words of a set that one window looks at.
 const WORDS_MAX: usize = 8;
 
+/// Rows of a window where requests come in any order: it looks at words around one of them, and
+/// at those of all others one by one.
+const ROWS_IN_ANY_ORDER: usize = 1_024;
+
+/// A window with fewer rows is of requests that come in any order.
+const ROWS_MIN: usize = 256;
+
 /// The rows of one batch, in windows.
-#[derive(Default)]
 pub(super) struct Windows {
     rows: Vec<Row>,
     list: Vec<Window>,
@@ -23,14 +26,43 @@ pub(super) struct Windows {
     outside: Vec<u32>,
 }
 
-/// Where the mark of a row goes.
+/// Where the mark of a row goes: from below, the place of the bit in its word, the place of the
+/// word in the window, whether that window has the word, and the number of the service, of which
+/// tables have fewer than there is room for.
 #[derive(Clone, Copy)]
-struct Row {
+struct Row(u32);
+
+const PLACE_SHIFT: u32 = WORD_BITS.ilog2();
+const INSIDE_SHIFT: u32 = PLACE_SHIFT + WORDS_MAX.ilog2();
+const SERVICE_SHIFT: u32 = INSIDE_SHIFT + 1;
+
+impl Row {
+    fn new(slot: u32, words: &Range<usize>, service: u32) -> Row {
+        let place = (slot as usize / WORD_BITS).wrapping_sub(words.start);
+        if place >= words.len() {
+            return Row(service << SERVICE_SHIFT);
+        }
+        let bit = slot % WORD_BITS as u32;
+        Row(service << SERVICE_SHIFT | 1 << INSIDE_SHIFT | (place as u32) << PLACE_SHIFT | bit)
+    }
+
     /// The bit of its request in a word; none where that word is outside of the window.
-    bit: u64,
+    fn bit(self) -> u64 {
+        u64::from(self.0 >> INSIDE_SHIFT & 1) << (self.0 % WORD_BITS as u32)
+    }
+
     /// The place of the word in the window.
-    place: u32,
-    service: u32,
+    fn place(self) -> usize {
+        (self.0 >> PLACE_SHIFT) as usize % WORDS_MAX
+    }
+
+    fn service(self) -> usize {
+        (self.0 >> SERVICE_SHIFT) as usize
+    }
+
+    fn is_inside(self) -> bool {
+        self.0 >> INSIDE_SHIFT & 1 == 1
+    }
 }
 
 struct Window {
@@ -42,50 +74,54 @@ struct Window {
 }
 
 impl Windows {
-    /// Turns to rows with these slots and services; slots of failing requests are below
+    /// Windows of rows with these slots and services; slots of failing requests are below
     /// `healthy_from`.
-    pub(super) fn turn_to(&mut self, slots: &[u32], services: &[u32], healthy_from: u32) {
-        self.rows.clear();
-        self.list.clear();
-        self.outside.clear();
-        for begin in (0..slots.len()).step_by(ROWS) {
-            let rows = begin..(begin + ROWS).min(slots.len());
-            self.add(rows, slots, services, healthy_from);
+    pub(super) fn of(slots: &[u32], services: &[u32], healthy_from: u32) -> Windows {
+        let rows = Vec::with_capacity(slots.len());
+        let mut windows = Windows { rows, list: Vec::new(), outside: Vec::new() };
+        let mut begin = 0;
+        while begin < slots.len() {
+            let (rows, words) = reach(slots, begin, healthy_from);
+            begin = rows.end;
+            windows.add(rows, words, slots, services);
         }
+        windows
     }
 
-    fn add(&mut self, rows: Range<usize>, slots: &[u32], services: &[u32], healthy_from: u32) {
-        let (mut first, mut last) = (NONE, 0);
-        for slot in &slots[rows.clone()] {
-            if (healthy_from..NONE).contains(slot) {
-                (first, last) = (first.min(*slot), last.max(*slot));
-            }
-        }
-        let word = |slot: u32| slot as usize / WORD_BITS;
-        let words = if first == NONE {
-            0..1
-        } else if word(last) - word(first) < WORDS_MAX {
-            word(first)..word(last) + 1
-        } else {
-            // Rows come in any order: the words around that of a row in the middle.
-            let middle = slots[rows.start + rows.len() / 2..rows.end].iter();
-            let middle = middle.copied().find(|slot| (healthy_from..NONE).contains(slot));
-            let begin = word(middle.unwrap_or(first)).saturating_sub(WORDS_MAX / 2);
-            begin..begin + WORDS_MAX
-        };
+    fn add(&mut self, rows: Range<usize>, words: Range<usize>, slots: &[u32], services: &[u32]) {
         let outside = self.outside.len();
         for row in rows.clone() {
-            let (slot, service) = (slots[row], services[row]);
-            let place = word(slot).wrapping_sub(words.start);
-            let inside = place < words.len();
-            let bit = if inside { 1 << (slot as usize % WORD_BITS) } else { 0 };
-            self.rows.push(Row { bit, place: if inside { place as u32 } else { 0 }, service });
-            if slot != NONE && !inside {
+            let made = Row::new(slots[row], &words, services[row]);
+            self.rows.push(made);
+            if slots[row] != NONE && !made.is_inside() {
                 self.outside.push(row as u32);
             }
         }
         self.list.push(Window { rows, words, outside: outside..self.outside.len() });
     }
+}
+
+/// How far a window reaches that begins at a row, and its words.
+fn reach(slots: &[u32], begin: usize, healthy_from: u32) -> (Range<usize>, Range<usize>) {
+    let word = |slot: u32| slot as usize / WORD_BITS;
+    let is_healthy = |slot: &u32| (healthy_from..NONE).contains(slot);
+    let (mut first, mut last, mut end) = (NONE, 0, slots.len());
+    for (row, slot) in slots.iter().enumerate().skip(begin).filter(|(_, slot)| is_healthy(slot)) {
+        let wider = (first.min(*slot), last.max(*slot));
+        if word(wider.1) - word(wider.0) >= WORDS_MAX {
+            end = row;
+            break;
+        }
+        (first, last) = wider;
+    }
+    if end - begin >= ROWS_MIN || end == slots.len() {
+        let words = if first == NONE { 0..1 } else { word(first)..word(last) + 1 };
+        return (begin..end, words);
+    }
+    let end = (begin + ROWS_IN_ANY_ORDER).min(slots.len());
+    let middle = slots[begin + (end - begin) / 2..end].iter().copied().find(is_healthy);
+    let from = word(middle.unwrap_or(first)).saturating_sub(WORDS_MAX / 2);
+    (begin..end, from..from + WORDS_MAX)
 }
 
 /// What the rows of one column of a batch have.
@@ -120,8 +156,8 @@ impl Table {
         }
     }
 
-    fn cell(&self, key: i32, service: u32) -> Option<usize> {
-        let cell = self.cells.get(key as usize * self.services + service as usize);
+    fn cell(&self, key: i32, service: usize) -> Option<usize> {
+        let cell = self.cells.get(key as usize * self.services + service);
         cell.map(|cell| *cell as usize)
     }
 }
@@ -154,7 +190,7 @@ impl Gathered {
             for row in &windows.outside[window.outside.clone()] {
                 let row = *row as usize;
                 let is_there = facts.nulls.is_none_or(|nulls| nulls.is_valid(row));
-                let cell = table.cell(facts.keys[row], windows.rows[row].service);
+                let cell = table.cell(facts.keys[row], windows.rows[row].service());
                 let item = cell.filter(|_| is_there).map(|cell| cell / WORDS_MAX);
                 if let Some(set) = item.and_then(|item| sets.get_mut(item)) {
                     set.set(facts.slots[row] as usize);
@@ -168,9 +204,9 @@ impl Gathered {
         let words = &mut self.words[..];
         let keys = &facts.keys[begin..begin + rows.len()];
         let mut mark = |key: i32, row: &Row| {
-            let word = table.cell(key, row.service);
-            if let Some(word) = word.and_then(|cell| words.get_mut(cell + row.place as usize)) {
-                *word |= row.bit;
+            let word = table.cell(key, row.service());
+            if let Some(word) = word.and_then(|cell| words.get_mut(cell + row.place())) {
+                *word |= row.bit();
             }
         };
         match facts.nulls.map(|nulls| nulls.slice(begin, rows.len())) {
