@@ -39,6 +39,11 @@ impl Bits {
         self.words.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
+    /// How many are in the first `words` words.
+    pub(crate) fn count_in(&self, words: usize) -> u64 {
+        self.words[..words].iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+
     /// How many are in both.
     pub(crate) fn common(&self, other: &Bits) -> u64 {
         let pairs = self.words.iter().zip(&other.words);

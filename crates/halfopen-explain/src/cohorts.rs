@@ -66,6 +66,11 @@ impl Cohorts {
         self.request.len()
     }
 
+    /// How many failing requests are in a set: they have its first words for themselves.
+    pub(crate) fn failing_in(&self, set: &Bits) -> u64 {
+        set.count_in((self.failing.count() as usize).div_ceil(WORD_BITS))
+    }
+
     /// Whether a slot is on the failing side.
     pub(crate) fn is_failing(&self, slot: u32) -> bool {
         self.failing.has(slot as usize)

@@ -88,7 +88,7 @@ impl Items {
         }
         items.tried = tried;
         let support = u64::from(support_min);
-        items.list.retain(|item| item.set.common(&cohorts.failing) >= support);
+        items.list.retain(|item| cohorts.failing_in(&item.set) >= support);
         // By name, so that the order in which rows came cannot decide between equals.
         let texts = |item: &Item| item.key.map(|code| spans.words.text(code).to_owned());
         items.list.sort_by_cached_key(texts);

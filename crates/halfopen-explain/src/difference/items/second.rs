@@ -269,15 +269,18 @@ impl<'p> Marker<'p> {
     /// Services that are called.
     fn calls(&mut self, rows: &Rows<'_, '_>, part: Range<usize>) {
         let mut values: FoldMap<u32, u32> = FoldMap::default();
+        let mut last = (NONE, NONE);
         for row in part.filter(|row| rows.cohorts.slot[*row] != NONE) {
             let (service, word) = rows.call(row);
             if word == NONE {
                 continue;
             }
-            let text = || rows.spans.words.text(word);
-            let find = || self.plan.values.find(text()).unwrap_or(NONE);
-            let value = *values.entry(word).or_insert_with(find);
-            self.mark(service, value, rows.cohorts.slot[row]);
+            if word != last.0 {
+                let text = || rows.spans.words.text(word);
+                let find = || self.plan.values.find(text()).unwrap_or(NONE);
+                last = (word, *values.entry(word).or_insert_with(find));
+            }
+            self.mark(service, last.1, rows.cohorts.slot[row]);
         }
     }
 
