@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// With fewer rows than this a thread costs more than it brings.
-const ROWS_MIN: usize = 100_000;
+const ROWS_MIN: usize = 30_000;
 
 /// More threads than this wait for memory.
 const THREADS_MAX: usize = 8;
@@ -76,4 +76,23 @@ pub(crate) fn share<R: Send>(count: usize, jobs: usize, run: impl Fn(usize) -> R
     let mut made: Vec<(usize, R)> = taken.into_iter().flatten().collect();
     made.sort_unstable_by_key(|(job, _)| *job);
     made.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_make_what_one_loop_makes() {
+        let spread = |row: usize| row.wrapping_mul(0x9e37_79b9) % 10_007;
+        for rows in [0, 1, ROWS_MIN - 1, ROWS_MIN, 3 * ROWS_MIN + 7] {
+            let one_by_one: Vec<usize> = (0..rows).map(spread).collect();
+            assert_eq!(of_rows(rows, usize::MAX, spread), one_by_one);
+            let (mut shared, mut alone) = (one_by_one.clone(), one_by_one);
+            sort(&mut shared, usize::cmp);
+            alone.sort_unstable();
+            assert_eq!(shared, alone);
+        }
+        assert_eq!(each(0, |_| 1), Vec::<i32>::new());
+    }
 }

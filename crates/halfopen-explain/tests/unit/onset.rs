@@ -51,3 +51,28 @@ fn a_burst_has_an_end_and_a_short_one_is_a_spike() {
     let spike = requests(7, |s| if (300..308).contains(&s) { 1.0 } else { 0.0 });
     assert_eq!(course(&spike, 1_000), Course::Spike { first: 300, end: 308 });
 }
+
+/// The stretch is found among failing requests alone; one look at all requests finds the same.
+#[test]
+fn the_densest_stretch_is_what_all_requests_tell() {
+    let (outside, inside) = (0.03_f64, 0.2_f64);
+    let (failed, fine) = ((inside / outside).ln(), ((1.0 - inside) / (1.0 - outside)).ln());
+    for seed in 1..=200 {
+        let burst = |second: i64| if (300..420).contains(&second) { 0.3 } else { 0.03 };
+        let outcomes = requests(seed, burst);
+        let (mut sum, mut begin, mut best) = (0.0_f64, 0, (0.0, 0, 0));
+        for (index, outcome) in outcomes.iter().enumerate() {
+            if sum <= 0.0 {
+                (sum, begin) = (0.0, index);
+            }
+            sum += if outcome.1 { failed } else { fine };
+            if sum > best.0 {
+                best = (sum, begin, index + 1);
+            }
+        }
+        let numbers = outcomes.iter().enumerate().filter(|(_, outcome)| outcome.1);
+        let numbers: Vec<usize> = numbers.map(|(index, _)| index).collect();
+        assert_eq!(densest(&numbers, outside, inside), (best.1, best.2), "seed {seed}");
+    }
+    assert_eq!(densest(&[], outside, inside), (0, 0));
+}
