@@ -20,6 +20,10 @@ mod server;
 mod size;
 mod why;
 
+/// What is measured here allocates as the product does.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// One measured figure.
 struct Figure {
     /// What was measured.

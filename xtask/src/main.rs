@@ -8,10 +8,6 @@ mod schema;
 mod tidy;
 mod tree;
 
-/// What is measured here allocates as the product does.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const USAGE: &str = "\
 usage: cargo xtask VERB
 
